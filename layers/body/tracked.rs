@@ -1,0 +1,137 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header::CONTENT_LENGTH};
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+
+use super::{BoxError, End, Watch};
+
+/// A body that tells its [`Watch`] how it ended. See the [module](super).
+#[pin_project]
+pub struct Tracked<B, W: Watch> {
+    // Before the body: the watch learns of a drop before the work it watches is taken down.
+    watch: Told<W>,
+    /// What of the declared length is still to come.
+    left: Option<u64>,
+    #[pin]
+    inner: B,
+}
+
+impl<B, W> Tracked<B, W>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+    W: Watch,
+{
+    /// Follows the body of this response, to a request that was `HEAD` or not.
+    ///
+    /// Where nothing of it will be sent, `watch` is told right here.
+    pub fn follow(response: Response<B>, head: bool, watch: W) -> Response<Self> {
+        let mut left = response.body().size_hint().exact();
+        let watch = Told(Some(watch));
+        let mut watch = if head || response.body().is_end_stream() || has_no_body(response.status()) {
+            watch.tell(End::Complete)
+        } else {
+            watch
+        };
+        if watch.0.as_ref().is_some_and(Watch::awaits_trailers) {
+            left = None;
+        } else if left.is_none() && watch.0.is_some() {
+            left = declared_length(&response);
+        }
+        if left == Some(0) {
+            watch = watch.tell(End::Complete);
+        }
+        response.map(|inner| Self { watch, left, inner })
+    }
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn declared_length<B>(response: &Response<B>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A watch, until it is told. Dropping it tells.
+struct Told<W: Watch>(Option<W>);
+
+impl<W: Watch> Told<W> {
+    fn end(&mut self, end: End<'_>) {
+        if let Some(watch) = self.0.take() {
+            watch.end(end);
+        }
+    }
+
+    fn tell(mut self, end: End<'_>) -> Self {
+        self.end(end);
+        self
+    }
+
+    fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+        match &mut self.0 {
+            Some(watch) => watch.enter(poll),
+            None => poll(),
+        }
+    }
+}
+
+impl<W: Watch> Drop for Told<W> {
+    fn drop(&mut self) {
+        self.end(End::Dropped);
+    }
+}
+
+impl<B, W> Body for Tracked<B, W>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+    W: Watch,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut this = self.project();
+        let frame = ready!(this.watch.enter(|| this.inner.as_mut().poll_frame(cx)));
+        let frame = frame.map(|frame| frame.map_err(Into::into));
+        match &frame {
+            None => this.watch.end(End::Complete),
+            Some(Err(error)) => this.watch.end(End::Error(error)),
+            Some(Ok(frame)) => {
+                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
+                    *left = left.saturating_sub(data.len() as u64);
+                }
+                if let Some(trailers) = frame.trailers_ref() {
+                    this.watch.end(End::Trailers(trailers));
+                } else if *this.left == Some(0) || this.inner.is_end_stream() {
+                    this.watch.end(End::Complete);
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B, W: Watch> fmt::Debug for Tracked<B, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracked")
+            .field("ended", &self.watch.0.is_none())
+            .field("left", &self.left)
+            .finish()
+    }
+}

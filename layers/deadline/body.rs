@@ -1,0 +1,170 @@
+use std::{
+    mem,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Response, header::CONTENT_LENGTH};
+use http_body::{Body, Frame as BodyFrame, SizeHint};
+use pin_project::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::{
+    BoxError,
+    body::{Framing, Reply},
+    context::Frame,
+    rejection::{Protocol, Reason, Rejection, connect_end, grpc_trailers, grpc_web_trailers},
+};
+
+/// A body that ends at its deadline, as its protocol wants it. See the [module](super).
+///
+/// The deadline is checked before each frame (one clock read), and a timer armed only where the next frame is not there yet.
+/// At the deadline the inner body is dropped, before the peer is told.
+#[pin_project]
+#[derive(Debug)]
+pub struct DeadlineBody<B> {
+    bound: Option<Bound>,
+    #[pin]
+    sleep: Option<Sleep>,
+    #[pin]
+    inner: Reply<B>,
+}
+
+#[derive(Debug)]
+struct Bound {
+    deadline: Instant,
+    frame: Frame,
+    end: Ending,
+    layer: &'static str,
+}
+
+/// How the peer hears in mid-body that it is too late.
+#[derive(Debug)]
+enum Ending {
+    /// Trailers with a status.
+    GrpcTrailers,
+    /// A frame of the protocol, where a message ends; else as `Break`.
+    GrpcWebFrame(Framing),
+    ConnectFrame(Framing),
+    /// A body error, so that the peer cannot take half an answer for a whole one.
+    Break,
+}
+
+impl Ending {
+    fn of<B: Body>(protocol: &Protocol, response: &Response<B>) -> Self {
+        // What is declared cannot be ended early in good order.
+        if response.body().size_hint().exact().is_some() || response.headers().contains_key(CONTENT_LENGTH) {
+            return Self::Break;
+        }
+        match protocol {
+            Protocol::Grpc(_) => Self::GrpcTrailers,
+            Protocol::GrpcWeb(_) => Self::GrpcWebFrame(Framing::default()),
+            Protocol::ConnectStreaming(_) => Self::ConnectFrame(Framing::default()),
+            _ => Self::Break,
+        }
+    }
+
+    fn advance(&mut self, frame: &BodyFrame<Bytes>) {
+        if let (Self::GrpcWebFrame(framing) | Self::ConnectFrame(framing), Some(data)) = (self, frame.data_ref()) {
+            framing.advance(data);
+        }
+    }
+
+    fn last_frame(&self, rejection: Rejection) -> Result<BodyFrame<Bytes>, BoxError> {
+        match self {
+            Self::GrpcTrailers => Ok(BodyFrame::trailers(grpc_trailers(&rejection))),
+            Self::GrpcWebFrame(framing) if framing.at_boundary() => Ok(BodyFrame::data(grpc_web_trailers(&rejection))),
+            Self::ConnectFrame(framing) if framing.at_boundary() => Ok(BodyFrame::data(connect_end(&rejection))),
+            _ => Err(rejection.into()),
+        }
+    }
+}
+
+impl<B> DeadlineBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn bound(
+        response: Response<B>,
+        frame: &mut Frame,
+        protocol: &Protocol,
+        layer: &'static str,
+    ) -> Response<Self> {
+        let bound = match frame.facts.deadline {
+            Some(deadline) if !response.body().is_end_stream() => Some(Bound {
+                deadline,
+                frame: mem::take(frame),
+                end: Ending::of(protocol, &response),
+                layer,
+            }),
+            _ => None,
+        };
+        response.map(|inner| Self {
+            bound,
+            sleep: None,
+            inner: Reply::inner(inner),
+        })
+    }
+}
+
+impl<B> DeadlineBody<B> {
+    pub(super) fn ours(body: Bytes) -> Self {
+        Self {
+            bound: None,
+            sleep: None,
+            inner: Reply::ours(body),
+        }
+    }
+}
+
+impl<B> Body for DeadlineBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, BoxError>>> {
+        let mut this = self.project();
+        let Some(bound) = this.bound else {
+            return this.inner.poll_frame(cx);
+        };
+        if Instant::now() < bound.deadline {
+            if let Poll::Ready(frame) = bound.frame.enter(|| this.inner.as_mut().poll_frame(cx)) {
+                if let Some(Ok(frame)) = &frame {
+                    bound.end.advance(frame);
+                }
+                return Poll::Ready(frame);
+            }
+            if this.sleep.is_none() {
+                this.sleep.set(Some(sleep_until(bound.deadline)));
+            }
+            if this
+                .sleep
+                .as_mut()
+                .as_pin_mut()
+                .is_some_and(|sleep| sleep.poll(cx).is_pending())
+            {
+                return Poll::Pending;
+            }
+        }
+        let Some(bound) = mem::take(this.bound) else {
+            return Poll::Ready(None);
+        };
+        this.sleep.set(None);
+        this.inner.set(Reply::ours(Bytes::new()));
+        let rejection = Rejection::new(Reason::DeadlineExceeded, bound.layer).executed();
+        Poll::Ready(Some(bound.end.last_frame(rejection)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

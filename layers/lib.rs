@@ -1,0 +1,83 @@
+//! Lifecycle and resilience layers for [tower]: a buttress holds a tower up when the load comes from the side.
+//!
+//! Services rarely die of one crash. They die slowly: work that nobody stops, calls that ignore the caller's deadline, handlers
+//! that run on after the client left. Every part of this crate answers one question about every piece of work in a service:
+//! **what stops this?**
+//!
+//! # Three lines protect a service
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use buttress::{CancelLayer, DeadlineLayer};
+//! use std::time::Duration;
+//!
+//! let app: Router = Router::new()
+//!     .route("/", get(|| async { "hello" }))
+//!     .layer(CancelLayer::new())
+//!     .layer(DeadlineLayer::new(Duration::from_secs(10)));
+//! ```
+//!
+//! No `HandleErrorLayer`, no boxed service, no turbofish: the layers keep the error type of what they wrap, and answer with a
+//! response that fits the request's protocol (HTTP, gRPC, gRPC-Web, Connect).
+//!
+//! # The stack
+//!
+//! ```text
+//!  server, outermost first                      client, outermost first
+//!
+//!  ObserveLayer          every ending           ObserveLayer             every ending
+//!  RenderLayer           how we say no          TimeoutLayer             a bound per attempt
+//!  DeadlineLayer         reads, caps, enforces  PropagateDeadlineLayer   writes what remains
+//!  CancelLayer           ends with its caller     transport
+//!  ShieldLayer           where it must not
+//!    handler
+//! ```
+//!
+//! axum's `Router::layer` and tower's `Layer` wrap: what is added last is outermost. `ServiceBuilder` lists outermost first.
+//!
+//! # The concepts
+//!
+//! - a [`Context`] flows down: deadline, cancellation, criticality, attempt. It is ambient: [`Context::current`].
+//! - an [`Outcome`](outcome::Outcome) flows up: how a call really ended, at the end of its body.
+//! - a [`Rejection`](rejection::Rejection) says why one of our layers said no, as data, in the caller's protocol.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `tracing` | events, where a layer finds what a developer should know |
+//! | `full` | all of them |
+//!
+//! None is on by default. Everything without a dependency is always there.
+//!
+//! # Requirements
+//!
+//! A tokio runtime with its time driver, where something waits. Time is [`tokio::time`]'s, so a paused clock tests everything.
+//!
+//! [tower]: https://docs.rs/tower
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod body;
+pub mod cancel;
+pub mod context;
+pub mod deadline;
+pub mod observe;
+pub mod outcome;
+pub mod registry;
+pub mod rejection;
+pub mod stack;
+
+pub use self::{
+    body::BoxError,
+    cancel::{CancelLayer, ShieldLayer},
+    context::{Cancelled, Context, ContextGuard, Criticality},
+    deadline::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer},
+    observe::ObserveLayer,
+    rejection::Rejection,
+    stack::optional,
+};
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

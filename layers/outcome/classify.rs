@@ -1,0 +1,149 @@
+use std::{mem, time::SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
+
+use super::{Class, Failure, Hint, Outcome, Settle};
+use crate::{
+    BoxError, Cancelled,
+    body::{End, Tracked, Watch},
+    rejection::{Protocol, Rejection},
+};
+
+/// Rides in a response's body and settles what it holds with the call's [`Outcome`].
+#[derive(Debug)]
+pub struct Classified<S: Settle> {
+    settle: S,
+    so_far: SoFar,
+}
+
+/// What the head said.
+#[derive(Debug)]
+enum SoFar {
+    /// Only the end can still change it: by breaking, or by nobody reading it.
+    Known(Outcome),
+    /// gRPC: the status is still to come.
+    AwaitsStatus,
+}
+
+impl<S: Settle> Classified<S> {
+    /// Follows the body of the response to a request of that protocol, and settles `settle` at its end.
+    pub fn follow<B>(response: Response<B>, protocol: &Protocol, settle: S) -> Response<Tracked<B, Self>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let so_far = match response.extensions().get::<Rejection>() {
+            Some(rejection) => SoFar::Known(Outcome::Rejected(rejection.clone())),
+            None if protocol.is_grpc() => SoFar::of_grpc(&response),
+            None => SoFar::Known(of_http(response.status(), response.headers())),
+        };
+        let head = *protocol == Protocol::HttpHead;
+        Tracked::follow(response, head, Self { settle, so_far })
+    }
+}
+
+impl SoFar {
+    fn of_grpc<B>(response: &Response<B>) -> Self {
+        if response.headers().contains_key("grpc-status") {
+            Self::Known(of_grpc(response.headers()))
+        } else if response.status() == StatusCode::OK {
+            Self::AwaitsStatus
+        } else {
+            // A proxy answered: gRPC's `http-grpc-status-mapping.md` judges it by its HTTP status.
+            Self::Known(of_http(response.status(), response.headers()))
+        }
+    }
+}
+
+impl<S: Settle> Watch for Classified<S> {
+    fn awaits_trailers(&self) -> bool {
+        matches!(self.so_far, SoFar::AwaitsStatus)
+    }
+
+    fn end(self, end: End<'_>) {
+        let outcome = match (end, self.so_far) {
+            (End::Dropped, _) => Outcome::Cancelled(Cancelled::Disconnected),
+            (End::Error(error), _) => of_error(error),
+            (End::Trailers(trailers), SoFar::AwaitsStatus) => of_grpc(trailers),
+            (End::Complete, SoFar::AwaitsStatus) => Outcome::failure(Class::MissingStatus),
+            (End::Complete | End::Trailers(_), SoFar::Known(outcome)) => outcome,
+        };
+        self.settle.settle(outcome);
+    }
+}
+
+/// A body of ours breaks with the rejection that broke it.
+fn of_error(error: &BoxError) -> Outcome {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+    while let Some(error) = cause {
+        if let Some(rejection) = error.downcast_ref::<Rejection>() {
+            return Outcome::Rejected(rejection.clone());
+        }
+        cause = error.source();
+    }
+    Outcome::failure(Class::Body)
+}
+
+fn of_http(status: StatusCode, headers: &HeaderMap) -> Outcome {
+    let failed = status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429);
+    if !failed {
+        return Outcome::Success;
+    }
+    Outcome::Failure(Failure {
+        class: Class::Http(status),
+        hint: Hint::http(headers, wall_clock),
+    })
+}
+
+fn of_grpc(headers: &HeaderMap) -> Outcome {
+    const CANCELLED: i32 = 1;
+    const FAILURES: [i32; 7] = [2, 4, 8, 12, 13, 14, 15];
+    let status = headers
+        .get("grpc-status")
+        .and_then(|status| status.to_str().ok()?.parse().ok());
+    match status {
+        None => Outcome::failure(Class::MissingStatus),
+        Some(CANCELLED) => Outcome::Cancelled(Cancelled::Disconnected),
+        // A code that is not in the specification is to be taken for UNKNOWN.
+        Some(status) if FAILURES.contains(&status) || !(0..=16).contains(&status) => Outcome::Failure(Failure {
+            class: Class::Grpc(status),
+            hint: Hint::grpc(headers),
+        }),
+        Some(_) => Outcome::Success,
+    }
+}
+
+/// The one use of wall time: an HTTP date is one.
+#[expect(clippy::disallowed_methods, reason = "an HTTP date is compared with the wall clock")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Holds what must be settled until it is, and settles it as cancelled when it is dropped before.
+#[derive(Debug)]
+pub(crate) struct Held<S: Settle>(Option<S>);
+
+impl<S: Settle> Held<S> {
+    pub(crate) fn new(settle: S) -> Self {
+        Self(Some(settle))
+    }
+
+    pub(crate) fn settle(&mut self, outcome: Outcome) {
+        if let Some(settle) = mem::take(&mut self.0) {
+            settle.settle(outcome);
+        }
+    }
+
+    /// Hands it on to who settles it now.
+    pub(crate) fn take(&mut self) -> Option<S> {
+        self.0.take()
+    }
+}
+
+impl<S: Settle> Drop for Held<S> {
+    fn drop(&mut self) {
+        self.settle(Outcome::Cancelled(Cancelled::Disconnected));
+    }
+}

@@ -1,0 +1,113 @@
+//! What flows up: how a call really ended, decided at the end of its body.
+//!
+//! A gRPC call is `200 OK` at its head whatever happens; its status comes in trailers. A download that breaks in the middle was
+//! `200 OK` too. So an [`Outcome`] is known when the body [ends](crate::body), not before:
+//!
+//! ```
+//! use buttress::{body::Tracked, outcome::{Classified, Outcome, Settle}, rejection::Protocol};
+//! use http::Response;
+//! use http_body_util::Empty;
+//!
+//! struct Permit;
+//! impl Settle for Permit {
+//!     fn settle(self, outcome: Outcome) {
+//!         assert!(outcome.is_failure()); // a gRPC response without a status
+//!     }
+//! }
+//!
+//! let request = http::Request::post("/pkg.Service/Method").header("content-type", "application/grpc").body(())?;
+//! let response = Response::new(Empty::<bytes::Bytes>::new());
+//! Classified::follow(response, &Protocol::of(&request), Permit);
+//! # Ok::<(), http::Error>(())
+//! ```
+//!
+//! # What is a failure
+//!
+//! What speaks against the health of whoever answered. HTTP: 5xx, 408, 421, 425 and 429; another 4xx is the caller's mistake
+//! and this side's success. gRPC: UNKNOWN, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
+//! `DATA_LOSS`, and no status at all. CANCELLED is neither success nor failure. An answer that one of our layers made is
+//! [rejected](Outcome::Rejected), on whichever side of the wire body or head that was.
+
+mod classify;
+mod hint;
+#[cfg(test)]
+mod tests;
+
+use http::StatusCode;
+
+pub(crate) use self::classify::Held;
+pub use self::{classify::Classified, hint::Hint};
+use crate::{context::Cancelled, rejection::Rejection};
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was answered in full.
+    Success,
+    /// Whoever answered failed.
+    Failure(Failure),
+    /// A layer of ours on this side answered instead.
+    Rejected(Rejection),
+    /// Nobody waited for its end.
+    Cancelled(Cancelled),
+}
+
+/// How whoever answered failed, and what it said about trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// In which way.
+    pub class: Class,
+    /// What it said about trying again, uncapped. `None`: nothing that can be read.
+    pub hint: Option<Hint>,
+}
+
+/// The ways to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Class {
+    /// By an HTTP status.
+    Http(StatusCode),
+    /// By a gRPC status, 0 to 16 where the peer keeps to the specification.
+    Grpc(i32),
+    /// A gRPC response that ended without a status that can be read.
+    MissingStatus,
+    /// No answer: the service returned an error.
+    Transport,
+    /// The answer broke off in its body.
+    Body,
+}
+
+impl Outcome {
+    /// A failure of that class, without a hint.
+    pub const fn failure(class: Class) -> Self {
+        Self::Failure(Failure { class, hint: None })
+    }
+
+    /// Whether it was answered in full.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Success
+    }
+
+    /// Whether whoever answered failed.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failure(_))
+    }
+
+    /// The outcome as a metric's attribute has it: `success`, `failure`, `rejected`, `cancelled`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure(_) => "failure",
+            Self::Rejected(_) => "rejected",
+            Self::Cancelled(_) => "cancelled",
+        }
+    }
+}
+
+/// What is told the outcome of a call, exactly once: a permit, a count.
+pub trait Settle {
+    /// The call ended like this.
+    fn settle(self, outcome: Outcome);
+}

@@ -1,0 +1,142 @@
+//! Which protocol a request speaks, and so in which one it must be answered.
+
+use http::{HeaderMap, HeaderValue, Method, Request, header::CONTENT_TYPE};
+
+use crate::context::Head;
+
+/// The protocol a request speaks. A rejection is rendered in it.
+///
+/// | request | protocol |
+/// |---|---|
+/// | `POST`, `application/grpc` or `application/grpc+...` | gRPC |
+/// | `application/grpc-web...` | gRPC-Web |
+/// | `application/connect+...` | Connect, streaming |
+/// | `connect-protocol-version: 1`, or `GET` with `connect=v1` | Connect, unary |
+/// | all else | plain HTTP |
+///
+/// Sources: gRPC's `PROTOCOL-HTTP2.md` and `PROTOCOL-WEB.md`, the Connect protocol reference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Plain HTTP.
+    #[default]
+    Http,
+    /// Plain HTTP, `HEAD`: an answer has no body.
+    HttpHead,
+    /// gRPC: the answer has the request's own content type.
+    Grpc(ContentType),
+    /// gRPC-Web, binary.
+    GrpcWeb(ContentType),
+    /// gRPC-Web, base64 text.
+    GrpcWebText(ContentType),
+    /// Connect, unary.
+    ConnectUnary,
+    /// Connect, streaming.
+    ConnectStreaming(ContentType),
+}
+
+/// A content type, to be sent back as it came.
+///
+/// The common ones are told apart without holding on to the request's bytes, so keeping one costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentType(Kept);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kept {
+    Common(&'static str),
+    Other(Box<HeaderValue>),
+}
+
+const COMMON: [&str; 9] = [
+    "application/grpc",
+    "application/grpc+proto",
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+    "application/connect+proto",
+    "application/connect+json",
+    "application/grpc+json",
+];
+
+impl Protocol {
+    /// What this request speaks. Plain requests other than `POST` cost no header lookup.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        Self::of_head(Head::from(request))
+    }
+
+    pub(crate) fn of_head(head: Head<'_>) -> Self {
+        let Head {
+            method, uri, headers, ..
+        } = head;
+        if method == Method::POST {
+            return Self::of_post(headers);
+        }
+        let connect = || {
+            uri.query()
+                .is_some_and(|query| query.split('&').any(|pair| pair == "connect=v1"))
+        };
+        match method {
+            &Method::GET if connect() => Self::ConnectUnary,
+            &Method::HEAD => Self::HttpHead,
+            _ => Self::Http,
+        }
+    }
+
+    fn of_post(headers: &HeaderMap) -> Self {
+        if headers.is_empty() {
+            return Self::Http;
+        }
+        let Some(value) = headers.get(CONTENT_TYPE) else {
+            return Self::of_connect_unary(headers);
+        };
+        let rest = |prefix: &str| {
+            let (head, rest) = value.as_bytes().split_at_checked(prefix.len())?;
+            head.eq_ignore_ascii_case(prefix.as_bytes()).then_some(rest)
+        };
+        let keep = || ContentType::of(value);
+        // The end, a parameter, or a codec: `application/grpc-web` is not `application/grpc`.
+        let ends = |rest: &[u8]| matches!(rest.first(), None | Some(b'+' | b';' | b' '));
+        if rest("application/grpc").is_some_and(ends) {
+            Self::Grpc(keep())
+        } else if rest("application/grpc-web-text").is_some_and(ends) {
+            Self::GrpcWebText(keep())
+        } else if rest("application/grpc-web").is_some_and(ends) {
+            Self::GrpcWeb(keep())
+        } else if rest("application/connect+").is_some() {
+            Self::ConnectStreaming(keep())
+        } else {
+            Self::of_connect_unary(headers)
+        }
+    }
+
+    fn of_connect_unary(headers: &HeaderMap) -> Self {
+        match headers.get("connect-protocol-version") {
+            Some(version) if version == "1" => Self::ConnectUnary,
+            _ => Self::Http,
+        }
+    }
+
+    /// Whether its calls end with a `grpc-status` in trailers, or in headers where there is no body.
+    pub(crate) fn is_grpc(&self) -> bool {
+        matches!(self, Self::Grpc(_))
+    }
+}
+
+impl ContentType {
+    fn of(value: &HeaderValue) -> Self {
+        Self(match COMMON.into_iter().find(|common| value == common) {
+            Some(common) => Kept::Common(common),
+            None => Kept::Other(Box::new(value.clone())),
+        })
+    }
+}
+
+impl From<&ContentType> for HeaderValue {
+    fn from(ContentType(kept): &ContentType) -> Self {
+        match kept {
+            Kept::Common(common) => HeaderValue::from_static(common),
+            Kept::Other(value) => HeaderValue::clone(value),
+        }
+    }
+}
