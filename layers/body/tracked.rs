@@ -132,6 +132,6 @@ impl<B, W: Watch> fmt::Debug for Tracked<B, W> {
         f.debug_struct("Tracked")
             .field("ended", &self.watch.0.is_none())
             .field("left", &self.left)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

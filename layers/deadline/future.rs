@@ -157,14 +157,11 @@ where
         let StateProj::Running(bounded) = this.state.as_mut().project() else {
             return Poll::Pending;
         };
-        match ready!(bounded.poll(cx)) {
-            Ok(output) => Poll::Ready(output),
-            Err(Expired) => {
-                this.state.set(State::Done);
-                Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded, this.layer)
-                    .executed()
-                    .into()))
-            }
+        if let Ok(output) = ready!(bounded.poll(cx)) {
+            return Poll::Ready(output);
         }
+        this.state.set(State::Done);
+        let rejection = Rejection::new(Reason::DeadlineExceeded, this.layer).executed();
+        Poll::Ready(Err(rejection.into()))
     }
 }

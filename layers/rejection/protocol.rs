@@ -76,9 +76,9 @@ impl Protocol {
             uri.query()
                 .is_some_and(|query| query.split('&').any(|pair| pair == "connect=v1"))
         };
-        match method {
-            &Method::GET if connect() => Self::ConnectUnary,
-            &Method::HEAD => Self::HttpHead,
+        match *method {
+            Method::GET if connect() => Self::ConnectUnary,
+            Method::HEAD => Self::HttpHead,
             _ => Self::Http,
         }
     }

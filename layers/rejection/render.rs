@@ -59,10 +59,8 @@ impl Rejection {
             }
             Retry::After(wait) => {
                 let wait = spread(wait, Duration::from_secs(1));
-                headers.insert(
-                    RETRY_AFTER,
-                    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1).into(),
-                );
+                let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+                headers.insert(RETRY_AFTER, seconds.max(1).into());
             }
         }
     }

@@ -1,1 +1,274 @@
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use proptest::prelude::*;
+use tower::{ServiceBuilder, ServiceExt};
+
+use super::*;
+use crate::BoxError;
+
+fn protocol(content_type: &str) -> Protocol {
+    Protocol::of(
+        &Request::post("/p.S/M")
+            .header("content-type", content_type)
+            .body(())
+            .unwrap(),
+    )
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn protocol_of_a_request() {
+    let name = |protocol: Protocol| match protocol {
+        Protocol::Http => "http",
+        Protocol::HttpHead => "head",
+        Protocol::Grpc(_) => "grpc",
+        Protocol::GrpcWeb(_) => "web",
+        Protocol::GrpcWebText(_) => "web-text",
+        Protocol::ConnectUnary => "connect",
+        Protocol::ConnectStreaming(_) => "connect-stream",
+    };
+    for (content_type, expected) in [
+        ("application/grpc", "grpc"),
+        ("application/grpc+proto", "grpc"),
+        ("application/grpc+x-own", "grpc"),
+        ("application/grpc;charset=utf-8", "grpc"),
+        ("Application/gRPC", "grpc"),
+        ("application/grpc-web", "web"),
+        ("application/grpc-web+proto", "web"),
+        ("application/grpc-web-text", "web-text"),
+        ("application/grpc-web-text+proto", "web-text"),
+        ("application/grpc-website", "http"),
+        ("application/grpcish", "http"),
+        ("application/connect+json", "connect-stream"),
+        ("application/connect", "http"),
+        ("application/json", "http"),
+        ("application/gr", "http"),
+        ("", "http"),
+    ] {
+        assert_eq!(name(protocol(content_type)), expected, "{content_type:?}");
+    }
+    let request = |method: &str, uri: &str| Request::builder().method(method).uri(uri);
+    for (builder, expected) in [
+        (request("GET", "/"), "http"),
+        (request("HEAD", "/"), "head"),
+        (request("GET", "/p.S/M?connect=v1&encoding=json"), "connect"),
+        (request("GET", "/p.S/M?xconnect=v1"), "http"),
+        (request("PUT", "/").header("content-type", "application/grpc"), "http"),
+        (request("POST", "/").header("connect-protocol-version", "1"), "connect"),
+        (request("POST", "/").header("connect-protocol-version", "2"), "http"),
+        (
+            request("POST", "/")
+                .header("content-type", "application/proto")
+                .header("connect-protocol-version", "1"),
+            "connect",
+        ),
+    ] {
+        let request = builder.body(()).unwrap();
+        assert_eq!(name(Protocol::of(&request)), expected, "{request:?}");
+    }
+}
+
+#[test]
+fn every_reason_in_every_protocol() {
+    use Reason::{
+        BreakerOpen, Cancelled, DeadlineExceeded, Draining, InvalidDeadline, MissingDeadline, Overloaded, Quota, Shed,
+        Unreachable,
+    };
+    for (reason, status, grpc, connect) in [
+        (Overloaded, 503, "14", "unavailable"),
+        (Shed, 503, "14", "unavailable"),
+        (BreakerOpen, 503, "14", "unavailable"),
+        (Draining, 503, "14", "unavailable"),
+        (Quota, 429, "8", "resource_exhausted"),
+        (DeadlineExceeded, 504, "4", "deadline_exceeded"),
+        (Cancelled, 499, "1", "canceled"),
+        (InvalidDeadline, 400, "13", "invalid_argument"),
+        (MissingDeadline, 500, "13", "internal"),
+        (Unreachable, 502, "14", "unavailable"),
+    ] {
+        let rejection = Rejection::new(reason, "test");
+        assert_eq!(
+            rejection.clone().into_response(&Protocol::Http).status(),
+            status,
+            "{reason:?}"
+        );
+        for content_type in [
+            "application/grpc",
+            "application/grpc-web+proto",
+            "application/grpc-web-text",
+        ] {
+            let response = rejection.clone().into_response(&protocol(content_type));
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["grpc-status"], grpc, "{reason:?}");
+            assert_eq!(response.headers()["content-type"], content_type);
+            assert!(response.body().is_empty());
+        }
+        let unary = rejection.clone().into_response(&Protocol::ConnectUnary);
+        assert_eq!(unary.headers()["content-type"], "application/json");
+        let expected = format!("{{\"code\":\"{connect}\",\"message\":\"{}\"}}", reason.message());
+        assert_eq!(unary.body(), expected.as_bytes());
+        assert_eq!(
+            unary.status().as_u16(),
+            if reason == Unreachable { 503 } else { status }
+        );
+
+        let stream = rejection.clone().into_response(&protocol("application/connect+proto"));
+        assert_eq!(
+            (stream.status(), &stream.headers()["content-type"]),
+            (StatusCode::OK, &"application/connect+proto".parse().unwrap())
+        );
+        let (prefix, json) = stream.body().split_at(5);
+        assert_eq!(prefix, [2, 0, 0, 0, u8::try_from(json.len()).unwrap()]);
+        assert_eq!(json, format!("{{\"error\":{expected}}}").as_bytes());
+        assert_eq!(stream.extensions().get(), Some(&rejection));
+    }
+}
+
+#[test]
+fn an_unusual_content_type_comes_back_as_it_was() {
+    let response = Rejection::new(Reason::Shed, "test").into_response(&protocol("application/grpc+my-codec; v=1"));
+    assert_eq!(response.headers()["content-type"], "application/grpc+my-codec; v=1");
+}
+
+#[test]
+fn head_is_answered_without_a_body() {
+    let response = Rejection::new(Reason::Shed, "test").into_response(&Protocol::HttpHead);
+    assert_eq!(
+        (response.status(), response.body().len()),
+        (StatusCode::SERVICE_UNAVAILABLE, 0)
+    );
+}
+
+#[test]
+fn want_of_capacity_says_when_to_come_back_and_the_rest_does_not() {
+    assert_eq!(Rejection::new(Reason::Overloaded, "test").wait(), Some(SECOND));
+    let late = Rejection::new(Reason::DeadlineExceeded, "test");
+    assert_eq!((late.wait(), late.may_retry()), (None, false));
+    assert!(
+        !late
+            .into_response(&Protocol::Http)
+            .headers()
+            .contains_key("retry-after")
+    );
+}
+
+#[test]
+fn do_not_retry_is_said_in_each_protocol() {
+    let rejection = Rejection::new(Reason::Draining, "test").do_not_retry();
+    assert!(!rejection.may_retry());
+    let http = rejection.clone().into_response(&Protocol::Http);
+    assert_eq!(http.headers()["x-should-retry"], "false");
+    assert!(!http.headers().contains_key("retry-after"));
+    assert_eq!(
+        rejection.into_response(&protocol("application/grpc")).headers()["grpc-retry-pushback-ms"],
+        "-1"
+    );
+}
+
+proptest! {
+    /// Rounded up, never 0, and spread: never sooner than asked, and not much later.
+    #[test]
+    fn a_hint_is_never_early_and_never_zero(millis in 0u64..100_000_000) {
+        let wait = Duration::from_millis(millis);
+        let rejection = Rejection::new(Reason::Overloaded, "test").retry_after(wait);
+        let most = wait + (wait / 4).max(SECOND);
+        let http = rejection.clone().into_response(&Protocol::Http);
+        let told: u64 = http.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        prop_assert!(told >= 1 && Duration::from_secs(told) >= wait && Duration::from_secs(told) <= most + SECOND);
+        let grpc = rejection.into_response(&protocol("application/grpc"));
+        let told: i32 = grpc.headers()["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
+        let told = Duration::from_millis(told.try_into().unwrap());
+        prop_assert!(told > Duration::ZERO && told >= wait && told <= most + Duration::from_millis(1));
+    }
+
+    /// Whatever the message is, the answer is well-formed and the message comes back.
+    #[test]
+    fn no_message_breaks_an_answer(message in "\\PC*|[\\x00-\\x7f]*") {
+        let rejection = Rejection::new(Reason::Overloaded, "test").with_message(message.clone());
+        let grpc = rejection.clone().into_response(&protocol("application/grpc"));
+        let encoded = grpc.headers()["grpc-message"].as_bytes();
+        prop_assert!(encoded.iter().all(|byte| (0x20..0x7f).contains(byte)));
+        prop_assert_eq!(percent_encoding::percent_decode(encoded).decode_utf8().unwrap(), message.as_str());
+        let connect = rejection.clone().into_response(&Protocol::ConnectUnary);
+        let json: serde_json::Value = serde_json::from_slice(connect.body()).unwrap();
+        prop_assert_eq!(&json["message"], &message);
+        let problem: serde_json::Value = serde_json::from_str(&rejection.problem()).unwrap();
+        prop_assert_eq!(&problem["detail"], &message);
+    }
+}
+
+#[test]
+fn the_largest_wait_does_not_overflow() {
+    let rejection = Rejection::new(Reason::Overloaded, "test").retry_after(Duration::MAX);
+    rejection.clone().into_response(&Protocol::Http);
+    let grpc = rejection.into_response(&protocol("application/grpc"));
+    assert_eq!(grpc.headers()["grpc-retry-pushback-ms"], i32::MAX.to_string());
+}
+
+#[test]
+fn a_context_that_ended_is_a_rejection() {
+    use crate::Cancelled;
+    for (why, reason) in [
+        (Cancelled::DeadlineExceeded, Reason::DeadlineExceeded),
+        (Cancelled::ShuttingDown, Reason::Draining),
+        (Cancelled::Disconnected, Reason::Cancelled),
+        (Cancelled::Superseded, Reason::Cancelled),
+    ] {
+        let rejection = Rejection::from(why);
+        assert_eq!((rejection.reason(), rejection.was_executed()), (reason, true));
+    }
+}
+
+async fn rendered(layer: RenderLayer, request: Request<()>) -> Response<Bytes> {
+    let service = ServiceBuilder::new()
+        .layer(layer)
+        .service_fn(|request: Request<()>| async move {
+            let rejection = Rejection::new(Reason::Overloaded, "limit").with_message("say \"please\"");
+            Ok::<_, BoxError>(rejection.into_response(&Protocol::of(&request)).map(Full::new))
+        });
+    let (head, body) = service.oneshot(request).await.unwrap().into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn problem_details_are_rendered_once_for_all_layers() {
+    let response = rendered(RenderLayer::new(Render::Problem), Request::new(())).await;
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert!(
+        response.headers().contains_key("retry-after"),
+        "what else was said stays"
+    );
+    assert_eq!(
+        response.body(),
+        r#"{"title":"overloaded","status":503,"detail":"say \"please\""}"#
+    );
+}
+
+#[tokio::test]
+async fn a_renderer_of_ones_own_changes_what_it_likes() {
+    let layer = RenderLayer::with(|rejection, response| {
+        *response.status_mut() = StatusCode::IM_A_TEAPOT;
+        *response.body_mut() = rejection.layer().into();
+    })
+    .rejected_by("edge-1".parse().unwrap());
+    let response = rendered(layer.clone(), Request::new(())).await;
+    assert_eq!(
+        (response.status(), response.body()),
+        (StatusCode::IM_A_TEAPOT, &Bytes::from("limit"))
+    );
+    assert_eq!(response.headers()["x-rejected-by"], "edge-1");
+
+    let grpc = Request::post("/p.S/M")
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let response = rendered(layer, grpc).await;
+    assert_eq!(
+        (response.status(), &response.headers()["grpc-status"]),
+        (StatusCode::OK, &"14".parse().unwrap())
+    );
+}

@@ -76,7 +76,7 @@ impl DeadlineHeader {
 
     /// The header with this name, which is in lower case as in every `HeaderMap`.
     pub(super) fn named(name: &str) -> Option<Self> {
-        // As quick as a table of lengths: the compiler makes one of it.
+        // As quick as a jump by length written out (measured), and it cannot get a length wrong.
         match name {
             "grpc-timeout" => Some(Self::GrpcTimeout),
             "connect-timeout-ms" => Some(Self::ConnectTimeoutMs),

@@ -1,0 +1,135 @@
+//! How a request is driven through a service: by hand, inside of a runtime whose timers are as a busy server's.
+
+use std::{
+    cell::RefCell,
+    hint::black_box,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{unconstrained, yield_now},
+    time::Sleep,
+};
+use tower::Service;
+
+use super::{Requests, Run};
+
+/// What else the runtime's timer wheel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wheel {
+    /// A timer that fires before any of the requests' would, as on a server that does other things too.
+    Busy,
+    /// Nothing: then each timer that is armed wakes the driver, by a write to its eventfd.
+    Empty,
+}
+
+/// Before the nearest deadline of any request, after the end of any batch.
+const NEAR: Duration = Duration::from_millis(900);
+
+/// Drives requests, in one runtime for all cases.
+#[derive(Clone)]
+pub(crate) struct Drive {
+    runtime: Rc<Runtime>,
+    near: Option<Rc<RefCell<Pin<Box<Sleep>>>>>,
+}
+
+impl Drive {
+    /// A runtime of one thread, with its timers and its reactor.
+    pub(crate) fn new(wheel: Wheel) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let near = (wheel == Wheel::Busy).then(|| {
+            let _entered = runtime.enter();
+            Rc::new(RefCell::new(Box::pin(tokio::time::sleep(NEAR))))
+        });
+        Self {
+            runtime: Rc::new(runtime),
+            near,
+        }
+    }
+
+    /// A case's run: each request is built, waits for readiness, is called, polled to its response, and that is dropped, with
+    /// its body read to the end or unread.
+    pub(crate) fn requests<S, B>(&self, mut service: S, requests: Requests, read_body: bool) -> Run
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + 'static,
+        B: Body,
+    {
+        let drive = self.clone();
+        Box::new(move |count| drive.batch(|cx| batch(cx, count, &mut service, &requests, read_body)))
+    }
+
+    /// Runs a batch within the runtime, and says how long the batch alone took.
+    ///
+    /// It polls by hand and never returns to the runtime: a turn of that costs an `epoll_wait`, which is not what is measured
+    /// here. `unconstrained`, because a timer would otherwise be told to yield after some polls.
+    fn batch(&self, run: impl FnOnce(&mut Context<'_>)) -> Duration {
+        self.runtime.block_on(unconstrained(async {
+            if let Some(near) = &self.near {
+                let mut near = near.borrow_mut();
+                near.as_mut().reset(tokio::time::Instant::now() + NEAR);
+                let _ = near.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            }
+            // One turn, in which the driver learns when its next timer is.
+            yield_now().await;
+            let waker = Waker::from(Arc::new(Unheard));
+            let mut cx = Context::from_waker(&waker);
+            let start = Instant::now();
+            run(&mut cx);
+            start.elapsed()
+        }))
+    }
+}
+
+/// A waker that costs what a task's does to keep, an atomic count, and wakes nobody.
+struct Unheard;
+
+impl Wake for Unheard {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[inline(never)]
+fn batch<S, B>(cx: &mut Context<'_>, count: u64, service: &mut S, requests: &Requests, read_body: bool)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>>,
+    B: Body,
+{
+    for _ in 0..count {
+        // Out of the optimizer's sight: it must not know the request, the settings or the response.
+        let service = black_box(&mut *service);
+        let mut request = requests.one();
+        black_box(&mut request);
+        assert!(
+            matches!(service.poll_ready(cx), Poll::Ready(Ok(()))),
+            "the service is ready"
+        );
+        let mut response = {
+            let mut call = pin!(service.call(request));
+            loop {
+                if let Poll::Ready(output) = call.as_mut().poll(cx) {
+                    break output.unwrap_or_else(|_| panic!("the service answers"));
+                }
+            }
+        };
+        black_box(&mut response);
+        if read_body {
+            let mut body = pin!(response.into_body());
+            // As hyper reads: not past an end that is known.
+            while !body.is_end_stream() {
+                match body.as_mut().poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => drop(black_box(frame)),
+                    Poll::Ready(None) => break,
+                    Poll::Ready(Some(Err(_))) | Poll::Pending => panic!("the body has a frame"),
+                }
+            }
+        }
+    }
+}
