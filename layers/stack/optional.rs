@@ -28,8 +28,8 @@ use crate::BoxError;
 /// }
 /// # app(None);
 /// ```
-pub fn optional<L>(layer: impl Into<Option<L>>) -> OptionalLayer<L> {
-    OptionalLayer(layer.into())
+pub const fn optional<L>(layer: Option<L>) -> OptionalLayer<L> {
+    OptionalLayer(layer)
 }
 
 /// The layer of [`optional`].
