@@ -39,7 +39,7 @@
 //!
 //! - a [`Context`] flows down: deadline, cancellation, criticality, attempt. It is ambient: [`Context::current`].
 //! - an [`Outcome`](outcome::Outcome) flows up: how a call really ended, at the end of its body.
-//! - a [`Rejection`](rejection::Rejection) says why one of our layers said no, as data, in the caller's protocol.
+//! - a [`Rejection`] says why one of our layers said no, as data, in the caller's protocol.
 //!
 //! # Features
 //!

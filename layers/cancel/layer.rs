@@ -13,9 +13,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    BoxError, Cancelled,
-    body::{End, Tracked, Watch},
-    context::Scope,
+    body::{BoxError, End, Tracked, Watch},
+    context::{Cancelled, Scope},
     rejection::{Http, Typed},
 };
 

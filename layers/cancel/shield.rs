@@ -14,8 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    BoxError,
-    body::Reply,
+    body::{BoxError, Reply},
     context::{Frame, Shield},
     rejection::{Http, Protocol, Reason, Rejection, Typed},
 };

@@ -11,8 +11,7 @@ use pin_project::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
-    BoxError,
-    body::{Framing, Reply},
+    body::{BoxError, Framing, Reply},
     context::Frame,
     rejection::{Protocol, Reason, Rejection, connect_end, grpc_trailers, grpc_web_trailers},
 };

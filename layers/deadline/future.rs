@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::body::DeadlineBody;
 use crate::{
-    BoxError,
+    body::BoxError,
     context::Frame,
     rejection::{Protocol, Reason, Rejection},
 };

@@ -20,7 +20,7 @@ use super::{
     future::{Bounded, DeadlineFuture},
 };
 use crate::{
-    BoxError,
+    body::BoxError,
     context::{
         Frame, Head,
         wire::{DeadlineHeaders, InvalidDeadline, Reading},

@@ -19,7 +19,7 @@ use super::{
     future::{Bounded, DeadlineFuture},
 };
 use crate::{
-    BoxError,
+    body::BoxError,
     context::{
         Frame,
         wire::{self, DeadlineHeader},

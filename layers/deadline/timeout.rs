@@ -16,7 +16,7 @@ use super::{
     future::{Bounded, DeadlineFuture, TypedDeadlineFuture},
 };
 use crate::{
-    BoxError,
+    body::BoxError,
     context::Frame,
     rejection::{Http, Protocol, Rejection, Typed},
 };

@@ -36,8 +36,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    BoxError,
-    body::Tracked,
+    body::{BoxError, Tracked},
     outcome::{Class, Classified, Held, Outcome, Settle},
     rejection::Protocol,
 };

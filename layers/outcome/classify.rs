@@ -6,8 +6,8 @@ use http_body::Body;
 
 use super::{Class, Failure, Hint, Outcome, Settle};
 use crate::{
-    BoxError, Cancelled,
-    body::{End, Tracked, Watch},
+    body::{BoxError, End, Tracked, Watch},
+    context::Cancelled,
     rejection::{Protocol, Rejection},
 };
 

@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Protocol, Rejection};
-use crate::{BoxError, body::Reply};
+use crate::body::{BoxError, Reply};
 
 const REJECTED_BY: HeaderName = HeaderName::from_static("x-rejected-by");
 

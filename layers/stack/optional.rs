@@ -11,7 +11,7 @@ use pin_project::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::BoxError;
+use crate::body::BoxError;
 
 /// A layer that is there or not, as configuration has it.
 ///
