@@ -91,7 +91,9 @@ where
         if self.layer.in_extensions {
             request.extensions_mut().insert(scope.context());
         }
-        let inner = scope.enter(|| self.inner.call(request));
+        let entered = scope.enter();
+        let inner = self.inner.call(request);
+        drop(entered);
         CancelFuture {
             scope: Some(scope),
             inner,
@@ -122,7 +124,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(scope) = this.scope else { return Poll::Pending };
-        let output = ready!(scope.enter(|| this.inner.poll(cx)));
+        let entered = scope.enter();
+        let output = ready!(this.inner.poll(cx));
+        drop(entered);
         let Some(mut scope) = this.scope.take() else {
             return Poll::Pending;
         };
@@ -142,7 +146,8 @@ pub struct ContextWatch(Scope);
 
 impl Watch for ContextWatch {
     fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
-        self.0.enter(poll)
+        let _entered = self.0.enter();
+        poll()
     }
 
     fn end(mut self, end: End<'_>) {
@@ -168,7 +173,9 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let mut scope = Scope::child();
-        let inner = scope.enter(|| self.inner.call(request));
+        let entered = scope.enter();
+        let inner = self.inner.call(request);
+        drop(entered);
         TypedCancelFuture { scope, inner }
     }
 }
@@ -187,7 +194,9 @@ impl<F: Future> Future for TypedCancelFuture<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let output = ready!(this.scope.enter(|| this.inner.poll(cx)));
+        let entered = this.scope.enter();
+        let output = ready!(this.inner.poll(cx));
+        drop(entered);
         this.scope.end(Cancelled::Finished);
         Poll::Ready(output)
     }

@@ -91,7 +91,9 @@ impl<S, M> ShieldService<S, M> {
         <S::Future as Future>::Output: Send,
     {
         let mut frame = Frame::detached(Frame::facts(), self.layer.max);
-        let future = frame.enter(|| self.inner.call(request));
+        let entered = frame.enter();
+        let future = self.inner.call(request);
+        drop(entered);
         Shield::new(frame, self.layer.name, future)
     }
 }

@@ -5,7 +5,12 @@
 //! no allocation. Whatever leaves the scope (a clone, a child) asks first: an unasked frame is never copied, and there is
 //! nothing that could miss its end.
 
-use std::{cell::RefCell, mem, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -54,7 +59,9 @@ pub(crate) struct Frame {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Frame> = const { RefCell::new(Frame::BACKGROUND) };
+    // Apart, because plain data needs no destructor and costs a plain load or store.
+    static FACTS: Cell<Facts> = const { Cell::new(Facts::BACKGROUND) };
+    static CANCELLATION: RefCell<Cancellation> = const { RefCell::new(Cancellation::Never) };
 }
 
 impl Frame {
@@ -77,88 +84,112 @@ impl Frame {
 
     /// What is in scope here, without asking for its cancellation.
     pub(crate) fn facts() -> Facts {
-        CURRENT
-            .try_with(|current| current.borrow().facts)
-            .unwrap_or(Facts::BACKGROUND)
+        FACTS.get()
     }
 
     /// A frame like the one in scope, that ends at `deadline` if that is sooner.
     pub(crate) fn until(deadline: Option<Instant>) -> Self {
-        CURRENT
-            .try_with(|current| {
-                let mut current = current.borrow_mut();
-                let cancellation = current.ask().map_or(Cancellation::Never, Cancellation::Asked);
-                Self {
-                    facts: current.facts.until(deadline),
-                    cancellation,
-                }
-            })
-            .unwrap_or(Self {
-                facts: Facts::BACKGROUND.until(deadline),
-                ..Self::BACKGROUND
-            })
-    }
-
-    /// A frame with a cancellation of its own, below that of the frame in scope.
-    fn child() -> Self {
-        let Self { facts, cancellation } = Self::until(None);
-        let above = match cancellation {
-            Cancellation::Asked(node) => Some(node),
-            _ => None,
-        };
+        let cancellation = asked().map_or(Cancellation::Never, Cancellation::Asked);
         Self {
-            facts,
-            cancellation: Cancellation::Unasked(above),
+            facts: FACTS.get().until(deadline),
+            cancellation,
         }
     }
 
     /// The context of this frame: from here on it can be held anywhere, so its cancellation is made.
     pub(crate) fn context(&mut self) -> Context {
         Context {
-            node: self.ask(),
+            node: self.cancellation.ask(),
             facts: self.facts,
         }
     }
 
+    /// Puts this frame in scope until the guard is dropped. Not across an await: a future is polled under it, each time.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Entered<'_> {
+        let outer = FACTS.replace(self.facts);
+        let swapped = swap(&mut self.cancellation);
+        Entered {
+            outer,
+            cancellation: swapped.then_some(&mut self.cancellation),
+        }
+    }
+}
+
+/// A frame in scope. Dropping it takes the frame out again, with what was made of it.
+#[must_use = "the frame is in scope as long as this lives"]
+pub(crate) struct Entered<'a> {
+    outer: Facts,
+    cancellation: Option<&'a mut Cancellation>,
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        FACTS.set(self.outer);
+        if let Some(cancellation) = &mut self.cancellation {
+            swap(cancellation);
+        }
+    }
+}
+
+/// Exchanges what is in scope with this, unless neither is anything. A thread that is being torn down has no slot any more;
+/// what runs there has no cancellation.
+#[inline]
+fn swap(cancellation: &mut Cancellation) -> bool {
+    CANCELLATION
+        .try_with(|current| {
+            let current = &mut *current.borrow_mut();
+            let differ = !matches!((&*current, &*cancellation), (Cancellation::Never, Cancellation::Never));
+            if differ {
+                mem::swap(current, cancellation);
+            }
+            differ
+        })
+        .unwrap_or(false)
+}
+
+/// The cancellation in scope, made if it was not.
+fn asked() -> Option<Arc<Node>> {
+    CANCELLATION
+        .try_with(|current| current.borrow_mut().ask())
+        .ok()
+        .flatten()
+}
+
+impl Cancellation {
+    #[inline]
     fn ask(&mut self) -> Option<Arc<Node>> {
-        let node = match &self.cancellation {
-            Cancellation::Never => return None,
-            Cancellation::Asked(node) => return Some(node.clone()),
-            Cancellation::Unasked(above) => Node::new(above.as_ref()),
-            Cancellation::Ended(why) => {
+        match self {
+            Self::Never => None,
+            Self::Asked(node) => Some(node.clone()),
+            Self::Unasked(_) | Self::Ended(_) => Some(self.make()),
+        }
+    }
+
+    #[cold]
+    fn make(&mut self) -> Arc<Node> {
+        let node = match self {
+            Self::Unasked(above) => Node::new(above.as_ref()),
+            Self::Ended(why) => {
                 let node = Node::new(None);
                 node.cancel(*why);
                 node
             }
+            Self::Never => Node::new(None),
+            Self::Asked(node) => node.clone(),
         };
-        self.cancellation = Cancellation::Asked(node.clone());
-        Some(node)
-    }
-
-    /// Runs `f` with this frame in scope. Not across an await: a future is polled through here, each time.
-    pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        struct Leave<'a>(&'a mut Frame);
-        impl Drop for Leave<'_> {
-            fn drop(&mut self) {
-                swap(self.0);
-            }
-        }
-        swap(self);
-        let _leave = Leave(self);
-        f()
+        *self = Self::Asked(node.clone());
+        node
     }
 }
 
 /// The frame in scope, as a context.
 pub(super) fn current() -> Context {
-    CURRENT
-        .try_with(|current| current.borrow_mut().context())
-        .unwrap_or_default()
-}
-
-// A thread that is being torn down has no slot any more; what runs there has no context.
-fn swap(frame: &mut Frame) {
-    let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), frame));
+    Context {
+        node: asked(),
+        facts: FACTS.get(),
+    }
 }
 
 impl Default for Frame {
@@ -186,14 +217,16 @@ pub(crate) struct Scope {
 impl Scope {
     /// A child of what is in scope here.
     pub(crate) fn child() -> Self {
-        Self {
-            frame: Frame::child(),
-            ended: false,
-        }
+        let cancellation = Cancellation::Unasked(asked());
+        let frame = Frame {
+            facts: FACTS.get(),
+            cancellation,
+        };
+        Self { frame, ended: false }
     }
 
-    pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        self.frame.enter(f)
+    pub(crate) fn enter(&mut self) -> Entered<'_> {
+        self.frame.enter()
     }
 
     pub(crate) fn context(&mut self) -> Context {

@@ -39,7 +39,8 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.frame.enter(|| this.future.poll(cx))
+        let _entered = this.frame.enter();
+        this.future.poll(cx)
     }
 }
 
@@ -100,7 +101,9 @@ where
             Some(context) => Frame::from(context),
             None => Frame::until(None),
         };
-        let future = frame.enter(|| self.inner.call(request));
+        let entered = frame.enter();
+        let future = self.inner.call(request);
+        drop(entered);
         Scoped::new(frame, future)
     }
 }

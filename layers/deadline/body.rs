@@ -132,7 +132,10 @@ where
             return this.inner.poll_frame(cx);
         };
         if Instant::now() < bound.deadline {
-            if let Poll::Ready(frame) = bound.frame.enter(|| this.inner.as_mut().poll_frame(cx)) {
+            let entered = bound.frame.enter();
+            let polled = this.inner.as_mut().poll_frame(cx);
+            drop(entered);
+            if let Poll::Ready(frame) = polled {
                 if let Some(Ok(frame)) = &frame {
                     bound.end.advance(frame);
                 }

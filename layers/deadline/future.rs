@@ -46,7 +46,10 @@ struct Expired;
 impl<F: Future> Bounded<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Expired>> {
         let mut this = self.project();
-        if let Poll::Ready(output) = this.frame.enter(|| this.future.poll(cx)) {
+        let entered = this.frame.enter();
+        let polled = this.future.poll(cx);
+        drop(entered);
+        if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }
         let Some(deadline) = this.frame.facts.deadline else {

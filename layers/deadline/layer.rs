@@ -248,7 +248,9 @@ where
         if self.config.in_extensions {
             request.extensions_mut().insert(frame.context());
         }
-        let future = frame.enter(|| self.inner.call(request));
+        let entered = frame.enter();
+        let future = self.inner.call(request);
+        drop(entered);
         DeadlineFuture::running(Bounded::new(frame, future), protocol, NAME)
     }
 }

@@ -269,7 +269,9 @@ where
             Err(rejection) => return DeadlineFuture::rejected(rejection, protocol),
         };
         let mut frame = Frame::until(deadline);
-        let future = frame.enter(|| self.inner.call(request));
+        let entered = frame.enter();
+        let future = self.inner.call(request);
+        drop(entered);
         DeadlineFuture::running(Bounded::new(frame, future), protocol, NAME)
     }
 }

@@ -90,7 +90,9 @@ impl<S, M> Timeout<S, M> {
         S: Service<R>,
     {
         let mut frame = Frame::until(Instant::now().checked_add(self.layer.timeout));
-        let future = frame.enter(|| self.inner.call(request));
+        let entered = frame.enter();
+        let future = self.inner.call(request);
+        drop(entered);
         Bounded::new(frame, future)
     }
 }
