@@ -31,32 +31,52 @@ where
     /// Follows the body of this response, to a request that was `HEAD` or not.
     ///
     /// Where nothing of it will be sent, `watch` is told right here.
+    #[inline]
     pub fn follow(response: Response<B>, head: bool, watch: W) -> Response<Self> {
-        let mut left = response.body().size_hint().exact();
-        let watch = Told(Some(watch));
-        let mut watch = if head || response.body().is_end_stream() || has_no_body(response.status()) {
-            watch.tell(End::Complete)
+        if ends_at_head(&response, head) {
+            watch.end(End::Complete);
+            return Self::unwatched(response);
+        }
+        let left = if watch.awaits_trailers() {
+            None
         } else {
-            watch
+            declared_length(&response)
         };
-        if watch.0.as_ref().is_some_and(Watch::awaits_trailers) {
-            left = None;
-        } else if left.is_none() && watch.0.is_some() {
-            left = declared_length(&response);
-        }
         if left == Some(0) {
-            watch = watch.tell(End::Complete);
+            watch.end(End::Complete);
+            return Self::unwatched(response);
         }
-        response.map(|inner| Self { watch, left, inner })
+        response.map(|inner| Self {
+            watch: Told(Some(watch)),
+            left,
+            inner,
+        })
+    }
+
+    /// A body whose end is told already.
+    #[inline]
+    pub(crate) fn unwatched(response: Response<B>) -> Response<Self> {
+        response.map(|inner| Self {
+            watch: Told(None),
+            left: None,
+            inner,
+        })
     }
 }
 
-fn has_no_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+/// Whether nothing of this response's body will be sent.
+#[inline]
+pub(crate) fn ends_at_head<B: Body>(response: &Response<B>, head: bool) -> bool {
+    head || response.body().is_end_stream()
+        || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-fn declared_length<B>(response: &Response<B>) -> Option<u64> {
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// What is declared, by the body itself or in the head.
+fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
+    response.body().size_hint().exact().or_else(|| {
+        let length = response.headers().get(CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    })
 }
 
 /// A watch, until it is told. Dropping it tells.
@@ -67,11 +87,6 @@ impl<W: Watch> Told<W> {
         if let Some(watch) = self.0.take() {
             watch.end(end);
         }
-    }
-
-    fn tell(mut self, end: End<'_>) -> Self {
-        self.end(end);
-        self
     }
 
     fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
