@@ -8,7 +8,7 @@ pub(crate) struct Framing {
     /// The length as far as it is read.
     length: u32,
     /// Bytes of the message still to come.
-    left: u64,
+    left: u32,
 }
 
 impl Framing {
@@ -23,9 +23,9 @@ impl Framing {
     pub(crate) fn advance(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
-                let skip = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-                self.left -= skip as u64;
-                bytes = &bytes[skip..];
+                let skip = self.left.min(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+                self.left -= skip;
+                bytes = &bytes[skip as usize..];
                 continue;
             }
             if self.prefix > 0 {
@@ -34,7 +34,7 @@ impl Framing {
             self.prefix += 1;
             bytes = &bytes[1..];
             if self.prefix == Self::PREFIX {
-                self.left = self.length.into();
+                self.left = self.length;
                 self.prefix = 0;
                 self.length = 0;
             }

@@ -31,52 +31,35 @@ where
     /// Follows the body of this response, to a request that was `HEAD` or not.
     ///
     /// Where nothing of it will be sent, `watch` is told right here.
-    #[inline]
     pub fn follow(response: Response<B>, head: bool, watch: W) -> Response<Self> {
-        if ends_at_head(&response, head) {
-            watch.end(End::Complete);
-            return Self::unwatched(response);
-        }
-        let left = if watch.awaits_trailers() {
+        let body = response.body();
+        let left = if head || body.is_end_stream() || has_no_body(response.status()) {
+            Some(0)
+        } else if watch.awaits_trailers() {
             None
         } else {
-            declared_length(&response)
+            body.size_hint().exact().or_else(|| declared_length(&response))
         };
-        if left == Some(0) {
+        let watch = if left == Some(0) {
             watch.end(End::Complete);
-            return Self::unwatched(response);
-        }
+            None
+        } else {
+            Some(watch)
+        };
         response.map(|inner| Self {
-            watch: Told(Some(watch)),
+            watch: Told(watch),
             left,
             inner,
         })
     }
-
-    /// A body whose end is told already.
-    #[inline]
-    pub(crate) fn unwatched(response: Response<B>) -> Response<Self> {
-        response.map(|inner| Self {
-            watch: Told(None),
-            left: None,
-            inner,
-        })
-    }
 }
 
-/// Whether nothing of this response's body will be sent.
-#[inline]
-pub(crate) fn ends_at_head<B: Body>(response: &Response<B>, head: bool) -> bool {
-    head || response.body().is_end_stream()
-        || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// What is declared, by the body itself or in the head.
-fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
-    response.body().size_hint().exact().or_else(|| {
-        let length = response.headers().get(CONTENT_LENGTH)?;
-        length.to_str().ok()?.parse().ok()
-    })
+fn declared_length<B>(response: &Response<B>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A watch, until it is told. Dropping it tells.

@@ -81,21 +81,21 @@ where
     type Error = S::Error;
     type Future = CancelFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = request.method() == Method::HEAD;
-        let mut scope = Scope::child();
+        let scope = Scope::child().hold();
         if self.layer.in_extensions {
-            request.extensions_mut().insert(scope.context());
+            request.extensions_mut().insert(crate::Context::current());
         }
-        let entered = scope.enter();
         let inner = self.inner.call(request);
-        drop(entered);
         CancelFuture {
-            scope: Some(scope),
+            scope: Some(scope.release()),
             inner,
             head,
         }
@@ -121,12 +121,11 @@ where
 {
     type Output = Result<Response<Tracked<ResBody, ContextWatch>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(scope) = this.scope else { return Poll::Pending };
-        let entered = scope.enter();
-        let output = ready!(this.inner.poll(cx));
-        drop(entered);
+        let output = ready!(scope.enter(|| this.inner.poll(cx)));
         let Some(mut scope) = this.scope.take() else {
             return Poll::Pending;
         };
@@ -146,8 +145,7 @@ pub struct ContextWatch(Scope);
 
 impl Watch for ContextWatch {
     fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
-        let _entered = self.0.enter();
-        poll()
+        self.0.enter(poll)
     }
 
     fn end(mut self, end: End<'_>) {
@@ -167,16 +165,19 @@ where
     type Error = S::Error;
     type Future = TypedCancelFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        let mut scope = Scope::child();
-        let entered = scope.enter();
+        let scope = Scope::child().hold();
         let inner = self.inner.call(request);
-        drop(entered);
-        TypedCancelFuture { scope, inner }
+        TypedCancelFuture {
+            scope: scope.release(),
+            inner,
+        }
     }
 }
 
@@ -194,9 +195,7 @@ impl<F: Future> Future for TypedCancelFuture<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let entered = this.scope.enter();
-        let output = ready!(this.inner.poll(cx));
-        drop(entered);
+        let output = ready!(this.scope.enter(|| this.inner.poll(cx)));
         this.scope.end(Cancelled::Finished);
         Poll::Ready(output)
     }

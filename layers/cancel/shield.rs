@@ -90,11 +90,9 @@ impl<S, M> ShieldService<S, M> {
         S::Future: Send + 'static,
         <S::Future as Future>::Output: Send,
     {
-        let mut frame = Frame::detached(Frame::facts(), self.layer.max);
-        let entered = frame.enter();
+        let frame = Frame::detached(Frame::facts(), self.layer.max).hold();
         let future = self.inner.call(request);
-        drop(entered);
-        Shield::new(frame, self.layer.name, future)
+        Shield::new(frame.release(), self.layer.name, future)
     }
 }
 

@@ -4,13 +4,11 @@
 //! poll and out again, together with what was made of it in between; so a request whose handler never asks pays two moves and
 //! no allocation. Whatever leaves the scope (a clone, a child) asks first: an unasked frame is never copied, and there is
 //! nothing that could miss its end.
+//!
+//! Every request comes here some ten times, so it is made for the machine: a frame is flat, half a cache line of words that
+//! are moved one by one. (A processor that wrote two words apart and reads them as one waits until both have reached its cache.)
 
-use std::{
-    cell::{Cell, RefCell},
-    mem,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, marker::PhantomData, mem, mem::ManuallyDrop, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -32,6 +30,7 @@ impl Facts {
     };
 
     /// The same, ending at `deadline` if that is sooner.
+    #[inline]
     pub(crate) fn until(self, deadline: Option<Instant>) -> Self {
         let deadline = match (self.deadline, deadline) {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
@@ -41,34 +40,110 @@ impl Facts {
     }
 }
 
-#[derive(Debug)]
+/// What a frame's node is to it. Apart from the node, and not around it, so that both are moved in registers.
+#[derive(Clone, Copy, Debug)]
 enum Cancellation {
-    /// Nothing but the deadline ends it.
+    /// Nothing but the deadline ends it. No node.
     Never,
-    /// Its owner can end it, and nobody has asked yet. It will be a child of this.
-    Unasked(Option<Arc<Node>>),
-    Asked(Arc<Node>),
-    /// It ended before anybody asked.
+    /// Its owner can end it, and nobody has asked yet. It will be a child of the node, if there is one.
+    Unasked,
+    /// The node is its own.
+    Asked,
+    /// It ended. The node is its own, if somebody had asked.
     Ended(Cancelled),
 }
 
 #[derive(Debug)]
 pub(crate) struct Frame {
-    pub(crate) facts: Facts,
+    deadline: Option<Instant>,
+    node: Option<Arc<Node>>,
+    attempt: u32,
+    criticality: Criticality,
     cancellation: Cancellation,
 }
 
+// The frame in scope, a cell for each of its words.
+//
+// Without a destructor, so that an access is an address and not a state to check. Nothing leaks: outside of every scope, and so
+// when a thread ends, the background is here, which owns nothing.
 thread_local! {
-    // Apart, because plain data needs no destructor and costs a plain load or store.
-    static FACTS: Cell<Facts> = const { Cell::new(Facts::BACKGROUND) };
-    static CANCELLATION: RefCell<Cancellation> = const { RefCell::new(Cancellation::Never) };
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(Facts::BACKGROUND.deadline) };
+    static NODE: Cell<ManuallyDrop<Option<Arc<Node>>>> = const { Cell::new(ManuallyDrop::new(None)) };
+    static ATTEMPT: Cell<u32> = const { Cell::new(Facts::BACKGROUND.attempt) };
+    static CRITICALITY: Cell<Criticality> = const { Cell::new(Facts::BACKGROUND.criticality) };
+    static CANCELLATION: Cell<Cancellation> = const { Cell::new(Cancellation::Never) };
+}
+
+/// Exchanges the frame in scope for another.
+#[inline(always)]
+fn exchange(frame: Frame) -> Frame {
+    Frame {
+        deadline: DEADLINE.replace(frame.deadline),
+        node: exchange_node(frame.node),
+        attempt: ATTEMPT.replace(frame.attempt),
+        criticality: CRITICALITY.replace(frame.criticality),
+        cancellation: CANCELLATION.replace(frame.cancellation),
+    }
+}
+
+#[inline]
+fn exchange_node(node: Option<Arc<Node>>) -> Option<Arc<Node>> {
+    ManuallyDrop::into_inner(NODE.replace(ManuallyDrop::new(node)))
+}
+
+/// The cancellation in scope, made if there is one and nobody asked before.
+#[inline]
+fn ask_current() -> Option<Arc<Node>> {
+    match CANCELLATION.get() {
+        Cancellation::Never => None,
+        cancellation => ask_node(cancellation),
+    }
+}
+
+fn ask_node(mut cancellation: Cancellation) -> Option<Arc<Node>> {
+    let mut node = exchange_node(None);
+    let asked = ask(&mut cancellation, &mut node);
+    exchange_node(node);
+    CANCELLATION.set(cancellation);
+    asked
+}
+
+fn ask(cancellation: &mut Cancellation, node: &mut Option<Arc<Node>>) -> Option<Arc<Node>> {
+    match (*cancellation, &*node) {
+        (Cancellation::Never, _) => return None,
+        (Cancellation::Asked, _) | (Cancellation::Ended(_), Some(_)) => {}
+        (Cancellation::Unasked, above) => {
+            *node = Some(Node::new(above.as_ref()));
+            *cancellation = Cancellation::Asked;
+        }
+        (Cancellation::Ended(why), None) => {
+            let ended = Node::new(None);
+            ended.cancel(why);
+            *node = Some(ended);
+        }
+    }
+    node.clone()
 }
 
 impl Frame {
     const BACKGROUND: Self = Self {
-        facts: Facts::BACKGROUND,
+        deadline: Facts::BACKGROUND.deadline,
+        node: None,
+        attempt: Facts::BACKGROUND.attempt,
+        criticality: Facts::BACKGROUND.criticality,
         cancellation: Cancellation::Never,
     };
+
+    #[inline]
+    fn new(facts: Facts, node: Option<Arc<Node>>, cancellation: Cancellation) -> Self {
+        Self {
+            deadline: facts.deadline,
+            node,
+            attempt: facts.attempt,
+            criticality: facts.criticality,
+            cancellation,
+        }
+    }
 
     /// Like these facts, but with `max` from now for a deadline, and no parent.
     pub(crate) fn detached(facts: Facts, max: Duration) -> Self {
@@ -76,123 +151,143 @@ impl Frame {
             deadline: Instant::now().checked_add(max),
             ..facts
         };
-        Self {
-            facts,
-            ..Self::BACKGROUND
-        }
+        Self::of(facts, None)
+    }
+
+    /// A frame of what was asked for already.
+    #[inline]
+    fn of(facts: Facts, node: Option<Arc<Node>>) -> Self {
+        let cancellation = if node.is_some() {
+            Cancellation::Asked
+        } else {
+            Cancellation::Never
+        };
+        Self::new(facts, node, cancellation)
     }
 
     /// What is in scope here, without asking for its cancellation.
+    #[inline]
     pub(crate) fn facts() -> Facts {
-        FACTS.get()
+        Facts {
+            deadline: DEADLINE.get(),
+            criticality: CRITICALITY.get(),
+            attempt: ATTEMPT.get(),
+        }
     }
 
     /// A frame like the one in scope, that ends at `deadline` if that is sooner.
+    #[inline]
     pub(crate) fn until(deadline: Option<Instant>) -> Self {
-        let cancellation = asked().map_or(Cancellation::Never, Cancellation::Asked);
-        Self {
-            facts: FACTS.get().until(deadline),
-            cancellation,
-        }
+        Self::of(Self::facts().until(deadline), ask_current())
+    }
+
+    /// A frame with a cancellation of its own, below that of the frame in scope.
+    #[inline]
+    fn child() -> Self {
+        Self::new(Self::facts(), ask_current(), Cancellation::Unasked)
+    }
+
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// The context of this frame: from here on it can be held anywhere, so its cancellation is made.
     pub(crate) fn context(&mut self) -> Context {
         Context {
-            node: self.cancellation.ask(),
-            facts: self.facts,
+            node: ask(&mut self.cancellation, &mut self.node),
+            facts: Facts {
+                deadline: self.deadline,
+                criticality: self.criticality,
+                attempt: self.attempt,
+            },
         }
     }
 
-    /// Puts this frame in scope until the guard is dropped. Not across an await: a future is polled under it, each time.
+    /// Runs `f` with this frame in scope. Not across an await: a future is polled through here, each time.
     #[inline]
-    pub(crate) fn enter(&mut self) -> Entered<'_> {
-        let outer = FACTS.replace(self.facts);
-        let swapped = swap(&mut self.cancellation);
-        Entered {
-            outer,
-            cancellation: swapped.then_some(&mut self.cancellation),
+    pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let inner = Self {
+            node: self.node.take(),
+            ..*self
+        };
+        let _visit = Visit {
+            outer: ManuallyDrop::new(exchange(inner)),
+            inner: self,
+        };
+        f()
+    }
+
+    /// Puts this frame in scope until it is [taken out](Held::release): for a call, whose request is costly to move into a
+    /// closure, before there is a future for the frame to live in.
+    #[inline]
+    pub(crate) fn hold(self) -> Held<Self> {
+        Held {
+            outer: exchange(self),
+            inner: PhantomData,
         }
     }
 }
 
-/// A frame in scope. Dropping it takes the frame out again, with what was made of it.
-#[must_use = "the frame is in scope as long as this lives"]
-pub(crate) struct Entered<'a> {
-    outer: Facts,
-    cancellation: Option<&'a mut Cancellation>,
+/// A frame held in scope, or the [`Scope`] that it is of.
+#[must_use = "the frame leaves the scope when this is dropped"]
+pub(crate) struct Held<F: From<Frame>> {
+    outer: Frame,
+    inner: PhantomData<F>,
 }
 
-impl Drop for Entered<'_> {
+impl<F: From<Frame>> Held<F> {
+    /// Takes it out again, with what was made of it.
+    #[inline]
+    pub(crate) fn release(mut self) -> F {
+        let inner = self.restore();
+        mem::forget(self);
+        inner
+    }
+
+    #[inline]
+    fn restore(&mut self) -> F {
+        let outer = mem::take(&mut self.outer);
+        F::from(exchange(outer))
+    }
+}
+
+/// By a panic.
+impl<F: From<Frame>> Drop for Held<F> {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
+/// A frame in scope that lives elsewhere. Its facts do not change there; its cancellation does, where somebody asks.
+///
+/// What it does at its end is laid out to be inlined: nothing in it is dropped.
+struct Visit<'a> {
+    inner: &'a mut Frame,
+    outer: ManuallyDrop<Frame>,
+}
+
+impl Drop for Visit<'_> {
     #[inline]
     fn drop(&mut self) {
-        FACTS.set(self.outer);
-        if let Some(cancellation) = &mut self.cancellation {
-            swap(cancellation);
-        }
-    }
-}
-
-/// Exchanges what is in scope with this, unless neither is anything. A thread that is being torn down has no slot any more;
-/// what runs there has no cancellation.
-#[inline]
-fn swap(cancellation: &mut Cancellation) -> bool {
-    CANCELLATION
-        .try_with(|current| {
-            let current = &mut *current.borrow_mut();
-            let differ = !matches!((&*current, &*cancellation), (Cancellation::Never, Cancellation::Never));
-            if differ {
-                mem::swap(current, cancellation);
-            }
-            differ
-        })
-        .unwrap_or(false)
-}
-
-/// The cancellation in scope, made if it was not.
-fn asked() -> Option<Arc<Node>> {
-    CANCELLATION
-        .try_with(|current| current.borrow_mut().ask())
-        .ok()
-        .flatten()
-}
-
-impl Cancellation {
-    #[inline]
-    fn ask(&mut self) -> Option<Arc<Node>> {
-        match self {
-            Self::Never => None,
-            Self::Asked(node) => Some(node.clone()),
-            Self::Unasked(_) | Self::Ended(_) => Some(self.make()),
-        }
-    }
-
-    #[cold]
-    fn make(&mut self) -> Arc<Node> {
-        let node = match self {
-            Self::Unasked(above) => Node::new(above.as_ref()),
-            Self::Ended(why) => {
-                let node = Node::new(None);
-                node.cancel(*why);
-                node
-            }
-            Self::Never => Node::new(None),
-            Self::Asked(node) => node.clone(),
-        };
-        *self = Self::Asked(node.clone());
-        node
+        let outer = mem::replace(&mut self.outer, ManuallyDrop::new(Frame::BACKGROUND));
+        let inner = exchange(ManuallyDrop::into_inner(outer));
+        // There is none: it was taken when the visit began.
+        mem::forget(mem::replace(&mut self.inner.node, inner.node));
+        self.inner.cancellation = inner.cancellation;
     }
 }
 
 /// The frame in scope, as a context.
 pub(super) fn current() -> Context {
     Context {
-        node: asked(),
-        facts: FACTS.get(),
+        node: ask_current(),
+        facts: Frame::facts(),
     }
 }
 
 impl Default for Frame {
+    #[inline]
     fn default() -> Self {
         Self::BACKGROUND
     }
@@ -200,66 +295,86 @@ impl Default for Frame {
 
 impl From<Context> for Frame {
     fn from(Context { facts, node }: Context) -> Self {
-        Self {
-            facts,
-            cancellation: node.map_or(Cancellation::Never, Cancellation::Asked),
-        }
+        Self::of(facts, node)
     }
 }
 
 /// A frame and the right to end it, held by the one who owns the work: a request's layer, an attempt.
 #[derive(Debug)]
-pub(crate) struct Scope {
-    frame: Frame,
-    ended: bool,
+pub(crate) struct Scope(Frame);
+
+impl From<Frame> for Scope {
+    #[inline]
+    fn from(frame: Frame) -> Self {
+        Self(frame)
+    }
 }
 
 impl Scope {
     /// A child of what is in scope here.
+    #[inline]
     pub(crate) fn child() -> Self {
-        let cancellation = Cancellation::Unasked(asked());
-        let frame = Frame {
-            facts: FACTS.get(),
-            cancellation,
-        };
-        Self { frame, ended: false }
+        Self(Frame::child())
     }
 
-    pub(crate) fn enter(&mut self) -> Entered<'_> {
-        self.frame.enter()
+    /// See [`Frame::enter`].
+    #[inline]
+    pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        self.0.enter(f)
     }
 
+    /// See [`Frame::hold`].
+    #[inline]
+    pub(crate) fn hold(mut self) -> Held<Self> {
+        let frame = mem::take(&mut self.0);
+        mem::forget(self);
+        Held {
+            outer: exchange(frame),
+            inner: PhantomData,
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) fn context(&mut self) -> Context {
-        self.frame.context()
+        self.0.context()
     }
 
     /// Ends it. The first reason stays; where nobody asked, there is nobody to tell.
+    #[inline]
     pub(crate) fn end(&mut self, why: Cancelled) {
-        if mem::replace(&mut self.ended, true) {
-            return;
+        match self.0.cancellation {
+            Cancellation::Ended(_) => return,
+            Cancellation::Asked => {
+                if let Some(node) = &self.0.node {
+                    node.cancel(why);
+                }
+            }
+            // What is above is not its own.
+            Cancellation::Unasked | Cancellation::Never => self.0.node = None,
         }
-        match &self.frame.cancellation {
-            Cancellation::Asked(node) => node.cancel(why),
-            _ => self.frame.cancellation = Cancellation::Ended(why),
-        }
+        self.0.cancellation = Cancellation::Ended(why);
     }
 }
 
 /// Dropped before its end: the caller left, or the deadline took the work away.
 impl Drop for Scope {
+    #[inline]
     fn drop(&mut self) {
-        if !self.ended {
-            let late = matches!(self.frame.cancellation, Cancellation::Asked(_))
-                && self
-                    .frame
-                    .facts
-                    .deadline
-                    .is_some_and(|deadline| deadline <= Instant::now());
-            self.end(if late {
-                Cancelled::DeadlineExceeded
-            } else {
-                Cancelled::Disconnected
-            });
+        // Where nobody asked, there is nobody to tell.
+        if let Cancellation::Asked = self.0.cancellation {
+            self.abandon();
         }
+    }
+}
+
+impl Scope {
+    #[cold]
+    fn abandon(&mut self) {
+        let late = self.0.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        self.end(if late {
+            Cancelled::DeadlineExceeded
+        } else {
+            Cancelled::Disconnected
+        });
     }
 }

@@ -30,7 +30,7 @@ impl<F> Scoped<F> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.frame.facts.deadline
+        self.frame.deadline()
     }
 }
 
@@ -39,8 +39,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = this.frame.enter();
-        this.future.poll(cx)
+        this.frame.enter(|| this.future.poll(cx))
     }
 }
 
@@ -97,13 +96,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut frame = match Context::from_extensions(request.extensions()) {
+        let frame = match Context::from_extensions(request.extensions()) {
             Some(context) => Frame::from(context),
             None => Frame::until(None),
         };
-        let entered = frame.enter();
+        let frame = frame.hold();
         let future = self.inner.call(request);
-        drop(entered);
-        Scoped::new(frame, future)
+        Scoped::new(frame.release(), future)
     }
 }

@@ -142,30 +142,23 @@ async fn two_futures_polled_in_turn_keep_their_own_contexts() {
 fn a_panic_leaves_the_scope() {
     let context = Context::default().with_attempt(7);
     let mut frame = Frame::from(context);
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _entered = frame.enter();
-        panic!("as planned");
-    }));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| frame.enter(|| panic!("as planned"))));
     assert!(caught.is_err());
     assert_eq!(Context::current().attempt(), 1);
-    assert_eq!(frame.facts.attempt, 7);
+    assert_eq!(frame.context().attempt(), 7);
 }
 
 #[test]
 fn an_unasked_scope_allocates_nothing_and_an_asked_one_once() {
     let unasked = allocation_counter::measure(|| {
         let mut scope = Scope::child();
-        let entered = scope.enter();
-        assert!(Context::current_deadline().is_none());
-        drop(entered);
+        scope.enter(|| assert!(Context::current_deadline().is_none()));
         scope.end(Cancelled::Finished);
     });
     assert_eq!(unasked.count_total, 0);
     let asked = allocation_counter::measure(|| {
         let mut scope = Scope::child();
-        let entered = scope.enter();
-        drop((Context::current(), Context::current()));
-        drop(entered);
+        scope.enter(|| drop((Context::current(), Context::current())));
         drop(scope);
     });
     assert_eq!(asked.count_total, 1);
@@ -181,10 +174,10 @@ fn who_asks_after_the_end_hears_the_reason() {
 #[tokio::test]
 async fn a_context_made_in_a_scope_is_ended_by_its_owner() {
     let mut scope = Scope::child();
-    let entered = scope.enter();
-    let mut child = Scope::child(); // as a layer below does, before anybody asked
-    let (mine, childs) = (Context::current(), child.context());
-    drop(entered);
+    let (mine, childs) = scope.enter(|| {
+        let mut child = Scope::child(); // as a layer below does, before anybody asked
+        (Context::current(), child.context())
+    });
     drop(scope);
     assert_eq!(
         (mine.check(), childs.check()),
@@ -195,13 +188,8 @@ async fn a_context_made_in_a_scope_is_ended_by_its_owner() {
 #[tokio::test]
 async fn a_layers_child_that_moves_to_another_task_still_hears_its_parent() {
     let mut scope = Scope::child();
-    let entered = scope.enter();
-    let mut frame = Frame::until(None);
-    drop(entered);
-    let task = tokio::spawn(poll_fn(move |_| {
-        let _entered = frame.enter();
-        Poll::Ready(Context::current())
-    }));
+    let mut frame = scope.enter(|| Frame::until(None));
+    let task = tokio::spawn(poll_fn(move |_| Poll::Ready(frame.enter(Context::current))));
     let context = task.await.expect("it does not panic");
     assert_eq!(context.check(), Ok(()));
     drop(scope);

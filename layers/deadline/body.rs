@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::{
     body::{BoxError, Framing, Reply},
     context::Frame,
+    deadline::By,
     rejection::{Protocol, Reason, Rejection, connect_end, grpc_trailers, grpc_web_trailers},
 };
 
@@ -24,18 +25,24 @@ use crate::{
 #[derive(Debug)]
 pub struct DeadlineBody<B> {
     bound: Option<Bound>,
-    #[pin]
-    sleep: Option<Sleep>,
+    sleep: Option<Pin<Box<Sleep>>>,
     #[pin]
     inner: Reply<B>,
 }
 
 #[derive(Debug)]
 struct Bound {
-    deadline: Instant,
+    /// Its deadline is the body's: there is one.
     frame: Frame,
     end: Ending,
-    layer: &'static str,
+    by: By,
+}
+
+impl Bound {
+    fn deadline(&mut self) -> Option<(&mut Self, Instant)> {
+        let deadline = self.frame.deadline()?;
+        Some((self, deadline))
+    }
 }
 
 /// How the peer hears in mid-body that it is too late.
@@ -85,18 +92,12 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn bound(
-        response: Response<B>,
-        frame: &mut Frame,
-        protocol: &Protocol,
-        layer: &'static str,
-    ) -> Response<Self> {
-        let bound = match frame.facts.deadline {
-            Some(deadline) if !response.body().is_end_stream() => Some(Bound {
-                deadline,
+    pub(super) fn bound(response: Response<B>, frame: &mut Frame, protocol: &Protocol, by: By) -> Response<Self> {
+        let bound = match frame.deadline() {
+            Some(_) if !response.body().is_end_stream() => Some(Bound {
                 frame: mem::take(frame),
                 end: Ending::of(protocol, &response),
-                layer,
+                by,
             }),
             _ => None,
         };
@@ -128,27 +129,23 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        let Some(bound) = this.bound else {
+        let Some((bound, deadline)) = this.bound.as_mut().and_then(Bound::deadline) else {
             return this.inner.poll_frame(cx);
         };
-        if Instant::now() < bound.deadline {
-            let entered = bound.frame.enter();
-            let polled = this.inner.as_mut().poll_frame(cx);
-            drop(entered);
-            if let Poll::Ready(frame) = polled {
+        if Instant::now() < deadline {
+            if let Poll::Ready(frame) = bound.frame.enter(|| this.inner.as_mut().poll_frame(cx)) {
                 if let Some(Ok(frame)) = &frame {
                     bound.end.advance(frame);
                 }
                 return Poll::Ready(frame);
             }
             if this.sleep.is_none() {
-                this.sleep.set(Some(sleep_until(bound.deadline)));
+                *this.sleep = Some(Box::pin(sleep_until(deadline)));
             }
             if this
                 .sleep
                 .as_mut()
-                .as_pin_mut()
-                .is_some_and(|sleep| sleep.poll(cx).is_pending())
+                .is_some_and(|sleep| sleep.as_mut().poll(cx).is_pending())
             {
                 return Poll::Pending;
             }
@@ -156,9 +153,9 @@ where
         let Some(bound) = mem::take(this.bound) else {
             return Poll::Ready(None);
         };
-        this.sleep.set(None);
+        *this.sleep = None;
         this.inner.set(Reply::ours(Bytes::new()));
-        let rejection = Rejection::new(Reason::DeadlineExceeded, bound.layer).executed();
+        let rejection = Rejection::new(Reason::DeadlineExceeded, bound.by.name()).executed();
         Poll::Ready(Some(bound.end.last_frame(rejection)))
     }
 

@@ -12,7 +12,7 @@ use http_body::Body;
 use pin_project::pin_project;
 use tokio::time::{Sleep, sleep_until};
 
-use super::body::DeadlineBody;
+use super::{By, body::DeadlineBody};
 use crate::{
     body::BoxError,
     context::Frame,
@@ -40,26 +40,25 @@ impl<F> Bounded<F> {
     }
 }
 
-/// The deadline passed.
-struct Expired;
-
 impl<F: Future> Bounded<F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output, Expired>> {
+    /// Polls the future alone. Its output is returned as it is, for it is costly to move.
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.frame.enter(|| this.future.poll(cx))
+    }
+
+    /// Polls the deadline: ready once it has passed.
+    fn poll_deadline(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let entered = this.frame.enter();
-        let polled = this.future.poll(cx);
-        drop(entered);
-        if let Poll::Ready(output) = polled {
-            return Poll::Ready(Ok(output));
-        }
-        let Some(deadline) = this.frame.facts.deadline else {
+        let Some(deadline) = this.frame.deadline() else {
             return Poll::Pending;
         };
         if this.sleep.is_none() {
             this.sleep.set(Some(sleep_until(deadline)));
         }
         match this.sleep.as_pin_mut() {
-            Some(sleep) => sleep.poll(cx).map(|()| Err(Expired)),
+            Some(sleep) => sleep.poll(cx),
             None => Poll::Pending,
         }
     }
@@ -81,21 +80,21 @@ pub struct DeadlineFuture<F> {
     #[pin]
     state: State<F>,
     protocol: Protocol,
-    layer: &'static str,
+    by: By,
 }
 
 impl<F> DeadlineFuture<F> {
-    pub(super) fn running(bounded: Bounded<F>, protocol: Protocol, layer: &'static str) -> Self {
+    pub(super) fn running(bounded: Bounded<F>, protocol: Protocol, by: By) -> Self {
         Self {
             state: State::Running(bounded),
             protocol,
-            layer,
+            by,
         }
     }
 
-    pub(super) fn rejected(rejection: Rejection, protocol: Protocol) -> Self {
+    pub(super) fn rejected(rejection: Rejection, protocol: Protocol, by: By) -> Self {
         Self {
-            layer: rejection.layer(),
+            by,
             state: State::Rejected(rejection),
             protocol,
         }
@@ -110,17 +109,22 @@ where
 {
     type Output = Result<Response<DeadlineBody<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let rejection = match this.state.as_mut().project() {
-            StateProj::Running(mut bounded) => match ready!(bounded.as_mut().poll(cx)) {
-                Ok(Err(error)) => return Poll::Ready(Err(error)),
-                Ok(Ok(response)) => {
-                    let frame = bounded.project().frame;
-                    return Poll::Ready(Ok(DeadlineBody::bound(response, frame, this.protocol, this.layer)));
+            StateProj::Running(mut bounded) => {
+                match bounded.as_mut().poll(cx) {
+                    Poll::Ready(Ok(response)) => {
+                        let frame = bounded.project().frame;
+                        return Poll::Ready(Ok(DeadlineBody::bound(response, frame, this.protocol, *this.by)));
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {}
                 }
-                Err(Expired) => Rejection::new(Reason::DeadlineExceeded, this.layer).executed(),
-            },
+                ready!(bounded.poll_deadline(cx));
+                Rejection::new(Reason::DeadlineExceeded, this.by.name()).executed()
+            }
             StateProj::Rejected(rejection) => rejection.clone(),
             StateProj::Done => return Poll::Pending,
         };
@@ -136,14 +140,14 @@ where
 pub struct TypedDeadlineFuture<F> {
     #[pin]
     state: State<F>,
-    layer: &'static str,
+    by: By,
 }
 
 impl<F> TypedDeadlineFuture<F> {
-    pub(super) fn running(bounded: Bounded<F>, layer: &'static str) -> Self {
+    pub(super) fn running(bounded: Bounded<F>, by: By) -> Self {
         Self {
             state: State::Running(bounded),
-            layer,
+            by,
         }
     }
 }
@@ -155,16 +159,19 @@ where
 {
     type Output = Result<T, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let StateProj::Running(bounded) = this.state.as_mut().project() else {
+        let StateProj::Running(mut bounded) = this.state.as_mut().project() else {
             return Poll::Pending;
         };
-        if let Ok(output) = ready!(bounded.poll(cx)) {
+        if let Poll::Ready(output) = bounded.as_mut().poll(cx) {
             return Poll::Ready(output);
         }
+        ready!(bounded.poll_deadline(cx));
         this.state.set(State::Done);
-        let rejection = Rejection::new(Reason::DeadlineExceeded, this.layer).executed();
-        Poll::Ready(Err(rejection.into()))
+        Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded, this.by.name())
+            .executed()
+            .into()))
     }
 }

@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    DeadlineBody,
+    By, DeadlineBody,
     future::{Bounded, DeadlineFuture},
 };
 use crate::{
@@ -27,8 +27,6 @@ use crate::{
     },
     rejection::{Protocol, Reason, Rejection},
 };
-
-const NAME: &str = "deadline";
 
 /// The longest deadline that a header can ask for, unless the user says otherwise.
 const DEFAULT_MAX: Duration = Duration::from_secs(30);
@@ -182,16 +180,23 @@ impl Config {
             self.counts.invalid.fetch_add(1, Ordering::Relaxed);
         }
         if self.strict {
-            let reject =
-                |error: InvalidDeadline| Rejection::new(Reason::InvalidDeadline, NAME).with_message(error.to_string());
+            let reject = |error: InvalidDeadline| {
+                Rejection::new(Reason::InvalidDeadline, By::Deadline.name()).with_message(error.to_string())
+            };
             reading.strict().map_err(reject)?;
         }
         Ok(reading.timeout.or(self.default).map(|timeout| timeout.min(self.max)))
     }
 
     /// The deadline of this request, counted from now: the one clock read of its arrival.
+    #[inline]
     fn deadline(&self, head: Head<'_>) -> Result<Option<Instant>, Rejection> {
-        let Some(timeout) = self.timeout(head)? else {
+        let timeout = if head.headers.is_empty() {
+            self.default.map(|timeout| timeout.min(self.max))
+        } else {
+            self.timeout(head)?
+        };
+        let Some(timeout) = timeout else {
             return Ok(None);
         };
         if timeout.is_zero() {
@@ -200,9 +205,10 @@ impl Config {
         Ok(Instant::now().checked_add(timeout))
     }
 
+    #[cold]
     fn expired(&self) -> Rejection {
         self.counts.expired.fetch_add(1, Ordering::Relaxed);
-        Rejection::new(Reason::DeadlineExceeded, NAME)
+        Rejection::new(Reason::DeadlineExceeded, By::Deadline.name())
     }
 }
 
@@ -234,24 +240,24 @@ where
     type Error = S::Error;
     type Future = DeadlineFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = Head::from(&request);
         let protocol = Protocol::of_head(head);
-        let mut frame = match self.config.deadline(head) {
-            Ok(deadline) => Frame::until(deadline),
-            Err(rejection) => return DeadlineFuture::rejected(rejection, protocol),
+        let frame = match self.config.deadline(head) {
+            Ok(deadline) => Frame::until(deadline).hold(),
+            Err(rejection) => return DeadlineFuture::rejected(rejection, protocol, By::Deadline),
         };
         if self.config.in_extensions {
-            request.extensions_mut().insert(frame.context());
+            request.extensions_mut().insert(crate::Context::current());
         }
-        let entered = frame.enter();
         let future = self.inner.call(request);
-        drop(entered);
-        DeadlineFuture::running(Bounded::new(frame, future), protocol, NAME)
+        DeadlineFuture::running(Bounded::new(frame.release(), future), protocol, By::Deadline)
     }
 }
 

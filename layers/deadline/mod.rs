@@ -36,6 +36,24 @@
 //! A body is not polled while its peer does not read. Against a reader that stalls, the end of the body is therefore found when
 //! the peer reads again or leaves. The context of the request does end at its deadline, and so do its tasks.
 
+/// Which of the layers rejects: a byte in place of a name, for it rides in every response.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Deadline,
+    Propagate,
+    Timeout,
+}
+
+impl By {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Propagate => "propagate-deadline",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
 mod body;
 mod future;
 mod layer;

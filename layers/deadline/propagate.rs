@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    DeadlineBody,
+    By, DeadlineBody,
     future::{Bounded, DeadlineFuture},
 };
 use crate::{
@@ -26,8 +26,6 @@ use crate::{
     },
     rejection::{Protocol, Reason, Rejection},
 };
-
-const NAME: &str = "propagate-deadline";
 
 /// Writes what remains of the context's deadline on a client's requests, and holds the calls to it.
 ///
@@ -187,7 +185,7 @@ impl Config {
         let cap = self.max.unwrap_or(Duration::MAX);
         let Some(timeout) = wire::outgoing(remaining, self.margin, None, cap) else {
             self.counts.not_sent.fetch_add(1, Ordering::Relaxed);
-            return Err(Rejection::new(Reason::DeadlineExceeded, NAME));
+            return Err(Rejection::new(Reason::DeadlineExceeded, By::Propagate.name()));
         };
         Ok(now.checked_add(remaining.min(cap)).map(|deadline| (deadline, timeout)))
     }
@@ -203,7 +201,7 @@ impl Config {
         #[cfg(not(feature = "tracing"))]
         let _ = request;
         match self.require {
-            Require::Reject => Err(Rejection::new(Reason::MissingDeadline, NAME).do_not_retry()),
+            Require::Reject => Err(Rejection::new(Reason::MissingDeadline, By::Propagate.name()).do_not_retry()),
             Require::No | Require::Report => Ok(()),
         }
     }
@@ -254,10 +252,12 @@ where
     type Error = S::Error;
     type Future = DeadlineFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let protocol = Protocol::of(&request);
         let deadline = match self.config.outgoing(&request) {
@@ -266,12 +266,10 @@ where
                 self.config.write(timeout, &protocol, request.headers_mut());
                 Some(deadline)
             }
-            Err(rejection) => return DeadlineFuture::rejected(rejection, protocol),
+            Err(rejection) => return DeadlineFuture::rejected(rejection, protocol, By::Propagate),
         };
-        let mut frame = Frame::until(deadline);
-        let entered = frame.enter();
+        let frame = Frame::until(deadline).hold();
         let future = self.inner.call(request);
-        drop(entered);
-        DeadlineFuture::running(Bounded::new(frame, future), protocol, NAME)
+        DeadlineFuture::running(Bounded::new(frame.release(), future), protocol, By::Propagate)
     }
 }

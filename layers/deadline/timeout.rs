@@ -12,7 +12,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    DeadlineBody,
+    By, DeadlineBody,
     future::{Bounded, DeadlineFuture, TypedDeadlineFuture},
 };
 use crate::{
@@ -20,8 +20,6 @@ use crate::{
     context::Frame,
     rejection::{Http, Protocol, Rejection, Typed},
 };
-
-const NAME: &str = "timeout";
 
 /// A plain bound on what it wraps: a child deadline, that what is below sees and passes on.
 ///
@@ -89,11 +87,9 @@ impl<S, M> Timeout<S, M> {
     where
         S: Service<R>,
     {
-        let mut frame = Frame::until(Instant::now().checked_add(self.layer.timeout));
-        let entered = frame.enter();
+        let frame = Frame::until(Instant::now().checked_add(self.layer.timeout)).hold();
         let future = self.inner.call(request);
-        drop(entered);
-        Bounded::new(frame, future)
+        Bounded::new(frame.release(), future)
     }
 }
 
@@ -107,13 +103,15 @@ where
     type Error = S::Error;
     type Future = DeadlineFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let protocol = Protocol::of(&request);
-        DeadlineFuture::running(self.bounded(request), protocol, NAME)
+        DeadlineFuture::running(self.bounded(request), protocol, By::Timeout)
     }
 }
 
@@ -126,11 +124,13 @@ where
     type Error = S::Error;
     type Future = TypedDeadlineFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        TypedDeadlineFuture::running(self.bounded(request), NAME)
+        TypedDeadlineFuture::running(self.bounded(request), By::Timeout)
     }
 }

@@ -61,10 +61,12 @@ const COMMON: [&str; 9] = [
 
 impl Protocol {
     /// What this request speaks. Plain requests other than `POST` cost no header lookup.
+    #[inline]
     pub fn of<B>(request: &Request<B>) -> Self {
         Self::of_head(Head::from(request))
     }
 
+    #[inline]
     pub(crate) fn of_head(head: Head<'_>) -> Self {
         let Head {
             method, uri, headers, ..
@@ -72,14 +74,18 @@ impl Protocol {
         if method == Method::POST {
             return Self::of_post(headers);
         }
-        let connect = || {
-            uri.query()
-                .is_some_and(|query| query.split('&').any(|pair| pair == "connect=v1"))
-        };
         match *method {
-            Method::GET if connect() => Self::ConnectUnary,
+            Method::GET => uri.query().map_or(Self::Http, Self::of_get),
             Method::HEAD => Self::HttpHead,
             _ => Self::Http,
+        }
+    }
+
+    fn of_get(query: &str) -> Self {
+        if query.split('&').any(|pair| pair == "connect=v1") {
+            Self::ConnectUnary
+        } else {
+            Self::Http
         }
     }
 
