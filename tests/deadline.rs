@@ -221,6 +221,33 @@ async fn a_handler_that_is_late_is_dropped_and_the_answer_is_on_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_made_at_the_deadline_is_not_taken_back() {
+    // The call that the handler waits for has the same deadline, and is late first.
+    let call = ServiceBuilder::new()
+        .layer(PropagateDeadlineLayer::new())
+        .service_fn(|_: Request<()>| pending::<Result<Response<Full<Bytes>>, BoxError>>());
+    let service = ServiceBuilder::new()
+        .layer(DeadlineLayer::new(SECOND))
+        .service_fn(move |request| call.clone().oneshot(request));
+    let response = service.oneshot(get(&[])).await.unwrap();
+    assert_eq!(response.status(), 504);
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "deadline exceeded"
+    );
+
+    // A handler that is ready at the very instant.
+    let response = server(DeadlineLayer::new(SECOND), SECOND)
+        .oneshot(get(&[]))
+        .await
+        .unwrap();
+    assert_eq!(
+        (response.status().as_u16(), response.body()),
+        (200, &Bytes::from("1000"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn time_in_a_queue_counts() {
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(SECOND))

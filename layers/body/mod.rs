@@ -32,6 +32,7 @@
 //!
 //! A body that is at its end when its head is returned costs nothing: it is told there, and not followed.
 
+mod cut;
 mod framing;
 mod reply;
 #[cfg(test)]
@@ -42,7 +43,7 @@ use std::error;
 
 use http::HeaderMap;
 
-pub(crate) use self::framing::Framing;
+pub(crate) use self::{cut::Cut, framing::Framing};
 pub use self::{reply::Reply, tracked::Tracked};
 
 /// The error of every body of ours, and of services that box theirs.
@@ -55,6 +56,8 @@ pub enum End<'a> {
     Complete,
     /// All of it was, with trailers. gRPC's status is here.
     Trailers(&'a HeaderMap),
+    /// A layer of ours ended it at its deadline, in good order for its protocol: the peer hears of it from its last frame.
+    Cut,
     /// It broke.
     Error(&'a BoxError),
     /// Whoever read it left before its end.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use proptest::prelude::*;
@@ -71,6 +71,7 @@ impl Watch for Heard {
         self.ends.lock().unwrap().push(match end {
             End::Complete => "complete",
             End::Trailers(_) => "trailers",
+            End::Cut => "cut",
             End::Error(_) => "error",
             End::Dropped => "dropped",
         });
@@ -164,6 +165,34 @@ async fn the_declared_length_is_no_end_for_who_awaits_trailers() {
     assert!(heard.ends().is_empty());
     next(&mut body).await;
     assert_eq!(heard.ends(), ["trailers"]);
+}
+
+#[tokio::test]
+async fn an_end_that_we_made_is_told_from_the_same_end_over_a_wire() {
+    for cut in [Cut::Grpc, Cut::GrpcWeb, Cut::Connect] {
+        let (heard, mut body) = follow(frames([data("a"), Ok(cut.frame()), data("never read")]));
+        next(&mut body).await;
+        next(&mut body).await;
+        assert_eq!(heard.ends(), ["cut"], "{cut:?}");
+
+        // What a server sent: the same bytes, elsewhere.
+        let theirs = match cut.frame().into_data() {
+            Ok(data) => Frame::data(Bytes::copy_from_slice(&data)),
+            Err(trailers) => {
+                let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                let trailers = trailers.into_trailers().unwrap_or_default();
+                Frame::trailers(
+                    trailers
+                        .iter()
+                        .map(|(name, value)| (name.clone(), copy(value)))
+                        .collect(),
+                )
+            }
+        };
+        let (heard, mut body) = follow(frames([Ok(theirs)]));
+        while next(&mut body).await.is_some() {}
+        assert!(!heard.ends().contains(&"cut"), "{cut:?}");
+    }
 }
 
 #[tokio::test]

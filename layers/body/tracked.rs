@@ -9,7 +9,7 @@ use http::{Response, StatusCode, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use super::{BoxError, End, Watch};
+use super::{BoxError, Cut, End, Watch};
 
 /// A body that tells its [`Watch`] how it ended. See the [module](super).
 #[pin_project]
@@ -106,7 +106,9 @@ where
                 if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
                     *left = left.saturating_sub(data.len() as u64);
                 }
-                if let Some(trailers) = frame.trailers_ref() {
+                if Cut::is(frame) {
+                    this.watch.end(End::Cut);
+                } else if let Some(trailers) = frame.trailers_ref() {
                     this.watch.end(End::Trailers(trailers));
                 } else if *this.left == Some(0) || this.inner.is_end_stream() {
                     this.watch.end(End::Complete);

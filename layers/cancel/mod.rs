@@ -11,7 +11,8 @@
 //! | the last frame of the response is handed to the transport; the service fails | [`Finished`](crate::Cancelled::Finished) |
 //!
 //! What was [spawned](crate::Context::spawn) in it ends by its next yield; client calls end where they are awaited; loops end
-//! where they [check](crate::Context::check). What must not end so is [shielded](ShieldLayer).
+//! where they [check](crate::Context::check); a request body that is sent on breaks off where it is an [`Upload`]. What must not
+//! end so is [shielded](ShieldLayer).
 //!
 //! ```
 //! use axum::{Router, routing::post};
@@ -34,8 +35,10 @@
 
 mod layer;
 mod shield;
+mod upload;
 
 pub use self::{
     layer::{Cancel, CancelFuture, CancelLayer, ContextWatch, TypedCancelFuture},
     shield::{ShieldFuture, ShieldLayer, ShieldService, TypedShieldFuture},
+    upload::Upload,
 };

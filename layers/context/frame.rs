@@ -75,7 +75,7 @@ thread_local! {
 }
 
 /// Exchanges the frame in scope for another.
-#[inline(always)]
+#[inline]
 fn exchange(frame: Frame) -> Frame {
     Frame {
         deadline: DEADLINE.replace(frame.deadline),
@@ -190,18 +190,6 @@ impl Frame {
     #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
-    }
-
-    /// The context of this frame: from here on it can be held anywhere, so its cancellation is made.
-    pub(crate) fn context(&mut self) -> Context {
-        Context {
-            node: ask(&mut self.cancellation, &mut self.node),
-            facts: Facts {
-                deadline: self.deadline,
-                criticality: self.criticality,
-                attempt: self.attempt,
-            },
-        }
     }
 
     /// Runs `f` with this frame in scope. Not across an await: a future is polled through here, each time.
@@ -332,11 +320,6 @@ impl Scope {
             outer: exchange(frame),
             inner: PhantomData,
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn context(&mut self) -> Context {
-        self.0.context()
     }
 
     /// Ends it. The first reason stays; where nobody asked, there is nobody to tell.

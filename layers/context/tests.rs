@@ -145,7 +145,7 @@ fn a_panic_leaves_the_scope() {
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| frame.enter(|| panic!("as planned"))));
     assert!(caught.is_err());
     assert_eq!(Context::current().attempt(), 1);
-    assert_eq!(frame.context().attempt(), 7);
+    assert_eq!(frame.enter(Context::current).attempt(), 7);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn an_unasked_scope_allocates_nothing_and_an_asked_one_once() {
 fn who_asks_after_the_end_hears_the_reason() {
     let mut scope = Scope::child();
     scope.end(Cancelled::Superseded);
-    assert_eq!(scope.context().check(), Err(Cancelled::Superseded));
+    assert_eq!(scope.enter(Context::current).check(), Err(Cancelled::Superseded));
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_context_made_in_a_scope_is_ended_by_its_owner() {
     let mut scope = Scope::child();
     let (mine, childs) = scope.enter(|| {
         let mut child = Scope::child(); // as a layer below does, before anybody asked
-        (Context::current(), child.context())
+        (Context::current(), child.enter(Context::current))
     });
     drop(scope);
     assert_eq!(

@@ -11,15 +11,16 @@ use pin_project::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
-    body::{BoxError, Framing, Reply},
+    body::{BoxError, Cut, Framing, Reply},
     context::Frame,
     deadline::By,
-    rejection::{Protocol, Reason, Rejection, connect_end, grpc_trailers, grpc_web_trailers},
+    rejection::{Protocol, Reason, Rejection},
 };
 
 /// A body that ends at its deadline, as its protocol wants it. See the [module](super).
 ///
-/// The deadline is checked before each frame (one clock read), and a timer armed only where the next frame is not there yet.
+/// The deadline is checked before each frame but the first (one clock read), which goes out with the head: to break there would
+/// take back an answer that was made in time. A timer is armed only where the next frame is not there yet, and costs a box then.
 /// At the deadline the inner body is dropped, before the peer is told.
 #[pin_project]
 #[derive(Debug)]
@@ -35,6 +36,8 @@ struct Bound {
     /// Its deadline is the body's: there is one.
     frame: Frame,
     end: Ending,
+    /// Whether its first frame was asked for. That one goes out with the head.
+    begun: bool,
     by: By,
 }
 
@@ -77,12 +80,12 @@ impl Ending {
         }
     }
 
-    fn last_frame(&self, rejection: Rejection) -> Result<BodyFrame<Bytes>, BoxError> {
+    fn last_frame(&self, by: By) -> Result<BodyFrame<Bytes>, BoxError> {
         match self {
-            Self::GrpcTrailers => Ok(BodyFrame::trailers(grpc_trailers(&rejection))),
-            Self::GrpcWebFrame(framing) if framing.at_boundary() => Ok(BodyFrame::data(grpc_web_trailers(&rejection))),
-            Self::ConnectFrame(framing) if framing.at_boundary() => Ok(BodyFrame::data(connect_end(&rejection))),
-            _ => Err(rejection.into()),
+            Self::GrpcTrailers => Ok(Cut::Grpc.frame()),
+            Self::GrpcWebFrame(framing) if framing.at_boundary() => Ok(Cut::GrpcWeb.frame()),
+            Self::ConnectFrame(framing) if framing.at_boundary() => Ok(Cut::Connect.frame()),
+            _ => Err(Rejection::new(Reason::DeadlineExceeded, by.name()).executed().into()),
         }
     }
 }
@@ -94,11 +97,15 @@ where
 {
     pub(super) fn bound(response: Response<B>, frame: &mut Frame, protocol: &Protocol, by: By) -> Response<Self> {
         let bound = match frame.deadline() {
-            Some(_) if !response.body().is_end_stream() => Some(Bound {
-                frame: mem::take(frame),
-                end: Ending::of(protocol, &response),
-                by,
-            }),
+            // A rejection from below is short and all there. Most often it says that this same deadline has passed.
+            Some(_) if !response.body().is_end_stream() && response.extensions().get::<Rejection>().is_none() => {
+                Some(Bound {
+                    frame: mem::take(frame),
+                    end: Ending::of(protocol, &response),
+                    begun: false,
+                    by,
+                })
+            }
             _ => None,
         };
         response.map(|inner| Self {
@@ -132,10 +139,12 @@ where
         let Some((bound, deadline)) = this.bound.as_mut().and_then(Bound::deadline) else {
             return this.inner.poll_frame(cx);
         };
-        if Instant::now() < deadline {
+        if !mem::replace(&mut bound.begun, true) || Instant::now() < deadline {
             if let Poll::Ready(frame) = bound.frame.enter(|| this.inner.as_mut().poll_frame(cx)) {
-                if let Some(Ok(frame)) = &frame {
-                    bound.end.advance(frame);
+                match &frame {
+                    Some(Ok(frame)) if !this.inner.is_end_stream() => bound.end.advance(frame),
+                    // Complete, or broken: no deadline changes that.
+                    _ => *this.bound = None,
                 }
                 return Poll::Ready(frame);
             }
@@ -155,8 +164,7 @@ where
         };
         *this.sleep = None;
         this.inner.set(Reply::ours(Bytes::new()));
-        let rejection = Rejection::new(Reason::DeadlineExceeded, bound.by.name()).executed();
-        Poll::Ready(Some(bound.end.last_frame(rejection)))
+        Poll::Ready(Some(bound.end.last_frame(bound.by)))
     }
 
     fn is_end_stream(&self) -> bool {

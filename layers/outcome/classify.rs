@@ -8,7 +8,7 @@ use super::{Class, Failure, Hint, Outcome, Settle};
 use crate::{
     body::{BoxError, End, Tracked, Watch},
     context::Cancelled,
-    rejection::{Protocol, Rejection},
+    rejection::{Protocol, Reason, Rejection},
 };
 
 /// Rides in a response's body and settles what it holds with the call's [`Outcome`].
@@ -35,7 +35,7 @@ impl<S: Settle> Classified<S> {
         B::Error: Into<BoxError>,
     {
         let so_far = match response.extensions().get::<Rejection>() {
-            Some(rejection) => SoFar::Known(Outcome::Rejected(rejection.clone())),
+            Some(rejection) => SoFar::Known(of_rejection(rejection)),
             None if protocol.is_grpc() => SoFar::of_grpc(&response),
             None => SoFar::Known(of_http(response.status(), response.headers())),
         };
@@ -65,6 +65,7 @@ impl<S: Settle> Watch for Classified<S> {
     fn end(self, end: End<'_>) {
         let outcome = match (end, self.so_far) {
             (End::Dropped, _) => Outcome::Cancelled(Cancelled::Disconnected),
+            (End::Cut, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, "deadline").executed()),
             (End::Error(error), _) => of_error(error),
             (End::Trailers(trailers), SoFar::AwaitsStatus) => of_grpc(trailers),
             (End::Complete, SoFar::AwaitsStatus) => Outcome::failure(Class::MissingStatus),
@@ -74,12 +75,20 @@ impl<S: Settle> Watch for Classified<S> {
     }
 }
 
+/// What one of us said: that the caller had left is a departure, all else a rejection.
+fn of_rejection(rejection: &Rejection) -> Outcome {
+    match rejection.reason() {
+        Reason::Cancelled => Outcome::Cancelled(Cancelled::Disconnected),
+        _ => Outcome::Rejected(rejection.clone()),
+    }
+}
+
 /// A body of ours breaks with the rejection that broke it.
 fn of_error(error: &BoxError) -> Outcome {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
     while let Some(error) = cause {
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
-            return Outcome::Rejected(rejection.clone());
+            return of_rejection(rejection);
         }
         cause = error.source();
     }

@@ -49,6 +49,16 @@ pub enum Kind {
     Shield,
 }
 
+impl Kind {
+    /// The kind as a metric's attribute has it: `task`, `shield`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Shield => "shield",
+        }
+    }
+}
+
 /// One piece of work that is alive.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -44,7 +44,6 @@ mod tests;
 
 use std::{borrow::Cow, error, fmt, time::Duration};
 
-pub(crate) use self::render::{connect_end, grpc_trailers, grpc_web_trailers};
 pub use self::{
     mode::{Http, Typed},
     protocol::{ContentType, Protocol},

@@ -68,7 +68,7 @@ impl Rejection {
     fn grpc(&self, content_type: &ContentType) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
-        *headers = grpc_trailers(self);
+        *headers = grpc_headers(self);
         headers.insert(CONTENT_TYPE, content_type.into());
         response
     }
@@ -99,8 +99,8 @@ impl Rejection {
     }
 }
 
-/// The status of a rejection as gRPC has it: in the headers of an answer without a body, or in the trailers of a cut one.
-pub(crate) fn grpc_trailers(rejection: &Rejection) -> HeaderMap {
+/// The status of a rejection as gRPC has it, in the headers of an answer without a body.
+fn grpc_headers(rejection: &Rejection) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(GRPC_STATUS, HeaderValue::from_static(rejection.reason.grpc_status()));
     let message = match &rejection.message {
@@ -128,19 +128,8 @@ pub(crate) fn grpc_trailers(rejection: &Rejection) -> HeaderMap {
     headers
 }
 
-/// The trailer frame that ends a gRPC-Web body (`PROTOCOL-WEB.md`: flag 0x80, a length, HTTP/1 header lines).
-pub(crate) fn grpc_web_trailers(rejection: &Rejection) -> Bytes {
-    let mut lines = BytesMut::with_capacity(64);
-    for (name, value) in &grpc_trailers(rejection) {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            lines.put_slice(part);
-        }
-    }
-    envelope(0x80, &lines)
-}
-
 /// The end-of-stream message of a Connect stream (flag 0x02, a length, JSON).
-pub(crate) fn connect_end(rejection: &Rejection) -> Bytes {
+fn connect_end(rejection: &Rejection) -> Bytes {
     let mut json = BytesMut::with_capacity(80);
     for part in [&b"{\"error\":"[..], &rejection.connect_error(), b"}"] {
         json.put_slice(part);

@@ -1,0 +1,198 @@
+//! A reverse proxy for HTTP/1, HTTP/2 (h2c) and gRPC whose behaviour is nothing but this crate's layers.
+//!
+//! ```text
+//! cargo run --release --example gateway
+//! cargo run --release --example gateway -- --upstream http://127.0.0.1:3000 --upstream h2c://127.0.0.1:50051
+//! ```
+//!
+//! Without an `--upstream` it starts one of its own, and prints commands to try. Here is what they show:
+//!
+//! - **Nobody waits for ever.** Every request has a deadline: its caller's, capped, or a default. It covers the connect, the
+//!   wait for the answer, and both bodies. The upstream is told what is left of it, never more.
+//! - **Nothing runs for nobody.** A client that leaves takes its upstream call with it.
+//! - **Every request is answered in its own protocol.** A dead upstream is a 502, a silent one a 504; to gRPC they are the
+//!   statuses 14 and 4.
+//! - **Every ending is counted once**, at the end of the body: see `/metrics` on the admin address.
+//!
+//! The stack that does it is in `serve`, below. The rest moves bytes: `proxy` hands requests on, `headers` knows what a proxy
+//! must change in them, `metrics` counts, `demo` is the upstream for a machine that has none, `cli` the command line.
+//!
+//! # What it does not do
+//!
+//! It speaks no TLS. It opens no tunnels: `CONNECT` is answered 501, and an `Upgrade` is not passed on, so that the upstream
+//! answers as if it had not been asked. It stops at once when it is told to stop. It does not close a connection on which nothing
+//! was ever sent: deadlines are for requests.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the bans are for layers: this is a process, and its connections are tasks of its own"
+)]
+
+mod cli;
+mod demo;
+mod headers;
+mod metrics;
+mod proxy;
+
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use buttress::{BoxError, CancelLayer, DeadlineLayer, ObserveLayer, PropagateDeadlineLayer};
+use clap::Parser;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
+use tower::ServiceBuilder;
+
+use self::{
+    cli::{Args, Upstream},
+    metrics::{Admin, Metrics},
+    proxy::{Clients, Proxy, Upstreams},
+};
+
+/// How long to wait when no connection can be accepted: where the process is out of files, asking again at once only burns
+/// the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Held back from what the upstream is told, so that the answer of one that gives up by itself still comes in time.
+const MARGIN: Duration = Duration::from_millis(5);
+
+/// How often a silent HTTP/2 peer is asked whether it is still there. One that is cut off never says goodbye.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let ended = Runtime::new().map_err(BoxError::from).and_then(|runtime| {
+        let ended = runtime.block_on(run(args));
+        // A name that is being resolved holds a thread which nobody can stop: do not wait for it.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), BoxError> {
+    let listener = bind(&args.listen).await?;
+    let admin = bind(&args.admin).await?;
+    let (listen_url, admin_url) = (url(&listener)?, url(&admin)?);
+    say(format_args!("listening on {listen_url}"));
+    say(format_args!("admin on {admin_url}"));
+
+    let mut upstreams = args.upstreams;
+    if upstreams.is_empty() {
+        let demo = bind("127.0.0.1:0").await?;
+        upstreams.push(Upstream::http1(demo.local_addr()?)?);
+        say(format_args!("demo upstream on {}", url(&demo)?));
+        say(format_args!("{}", demo::Commands { listen_url, admin_url }));
+        tokio::spawn(demo::serve(demo, args.deadline_max));
+    }
+
+    let deadline = DeadlineLayer::new(args.deadline_default).max(args.deadline_max);
+    let propagate = PropagateDeadlineLayer::new().margin(MARGIN);
+    let metrics = Metrics::default();
+    let watched = Admin {
+        metrics: metrics.clone(),
+        deadline: deadline.clone(),
+        propagate: propagate.clone(),
+    };
+    let clients = Clients::new(&propagate);
+    tokio::select! {
+        ended = watched.serve(admin) => Ok(ended?),
+        () = serve(listener, Arc::new(Upstreams::new(upstreams)), clients, deadline, metrics) => Ok(()),
+        asked = told_to_stop() => Ok(asked?),
+    }
+}
+
+/// Accepts connections for ever, and serves each with the one stack.
+async fn serve(
+    listener: TcpListener,
+    upstreams: Arc<Upstreams>,
+    clients: Clients,
+    deadline: DeadlineLayer,
+    metrics: Metrics,
+) {
+    let arrivals = metrics.clone();
+    // The state of a layer is made with the layer, so all connections share it.
+    let stack = ServiceBuilder::new()
+        .map_request(move |request| {
+            arrivals.started();
+            request
+        })
+        .layer(ObserveLayer::new(metrics))
+        .layer(deadline)
+        .layer(CancelLayer::new());
+
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new());
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE);
+
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("gateway: cannot accept a connection: {error}");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            eprintln!("gateway: {peer}: {error}");
+        }
+        let proxy = Proxy::new(upstreams.clone(), clients.clone(), peer.ip());
+        let service = TowerToHyperService::new(stack.service(proxy));
+        let server = server.clone();
+        tokio::spawn(async move {
+            // A connection that breaks is its peer's affair; the requests on it are counted by the stack.
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn bind(address: &str) -> Result<TcpListener, BoxError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}").into())
+}
+
+fn url(listener: &TcpListener) -> io::Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+/// Waits for Ctrl-C, or for what a supervisor sends.
+async fn told_to_stop() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            asked = tokio::signal::ctrl_c() => asked,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+/// Prints a line. Nobody reading it is no reason to die, as `println!` would.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
