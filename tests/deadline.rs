@@ -221,6 +221,23 @@ async fn a_handler_that_is_late_is_dropped_and_the_answer_is_on_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_fails_by_the_same_deadline_is_late_and_not_broken() {
+    let service =
+        ServiceBuilder::new()
+            .layer(DeadlineLayer::new(SECOND))
+            .service_fn(|request: Request<()>| async move {
+                let early = request.uri().path() == "/early";
+                sleep(if early { SECOND / 2 } else { SECOND }).await;
+                Err::<Response<Full<Bytes>>, BoxError>("timed out, says the client".into())
+            });
+    assert_eq!(service.clone().oneshot(get(&[])).await.unwrap().status(), 504);
+    service
+        .oneshot(Request::get("/early").body(()).unwrap())
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_made_at_the_deadline_is_not_taken_back() {
     // The call that the handler waits for has the same deadline, and is late first.
     let call = ServiceBuilder::new()

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use pin_project::pin_project;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{By, body::DeadlineBody};
 use crate::{
@@ -46,6 +46,10 @@ impl<F: Future> Bounded<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         this.frame.enter(|| this.future.poll(cx))
+    }
+
+    fn is_late(&self) -> bool {
+        self.frame.deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// Polls the deadline: ready once it has passed.
@@ -119,10 +123,11 @@ where
                         let frame = bounded.project().frame;
                         return Poll::Ready(Ok(DeadlineBody::bound(response, frame, this.protocol, *this.by)));
                     }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => {}
+                    // A client that keeps the deadline too, as tonic's does, can be the first to fail by it.
+                    Poll::Ready(Err(error)) if !bounded.is_late() => return Poll::Ready(Err(error)),
+                    Poll::Ready(Err(_)) => {}
+                    Poll::Pending => ready!(bounded.poll_deadline(cx)),
                 }
-                ready!(bounded.poll_deadline(cx));
                 Rejection::new(Reason::DeadlineExceeded, this.by.name()).executed()
             }
             StateProj::Rejected(rejection) => rejection.clone(),

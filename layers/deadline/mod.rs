@@ -23,6 +23,7 @@
 //! |---|---|
 //! | on arrival | 504 (gRPC: status 4) without calling the handler |
 //! | waiting, or in the handler | the handler is dropped; 504 (gRPC: status 4) |
+//! | the service fails, and it is late | the same: most often it failed by the deadline |
 //! | in the body, gRPC | trailers with status 4 |
 //! | in the body, gRPC-Web and Connect streams, at the boundary of a message | an end-of-stream frame of the protocol |
 //! | in the body, all else | a body error, so that nobody takes half an answer for a whole one |

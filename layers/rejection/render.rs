@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -28,7 +28,7 @@ impl Rejection {
     pub fn into_response(self, protocol: &Protocol) -> Response<Bytes> {
         let mut response = match protocol {
             Protocol::Http => self.http(),
-            Protocol::HttpHead => self.http().map(|_| Bytes::new()),
+            Protocol::HttpHead => without_body(self.http()),
             Protocol::Grpc(content_type) | Protocol::GrpcWeb(content_type) | Protocol::GrpcWebText(content_type) => {
                 self.grpc(content_type)
             }
@@ -135,6 +135,13 @@ fn connect_end(rejection: &Rejection) -> Bytes {
         json.put_slice(part);
     }
     envelope(0x02, &json)
+}
+
+/// The answer to `HEAD`: what `GET` would get, but for the body (RFC 9110, section 9.3.2).
+pub(super) fn without_body(response: Response<Bytes>) -> Response<Bytes> {
+    let (mut head, body) = response.into_parts();
+    head.headers.insert(CONTENT_LENGTH, body.len().into());
+    Response::from_parts(head, Bytes::new())
 }
 
 fn envelope(flag: u8, message: &[u8]) -> Bytes {

@@ -15,7 +15,7 @@ use pin_project::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Protocol, Rejection};
+use super::{Protocol, Rejection, render::without_body};
 use crate::body::{BoxError, Reply};
 
 const REJECTED_BY: HeaderName = HeaderName::from_static("x-rejected-by");
@@ -151,28 +151,24 @@ impl RenderLayer {
         if let Some(name) = &self.rejected_by {
             head.headers.insert(REJECTED_BY, name.clone());
         }
-        let body = match (protocol, &self.render) {
+        let ours = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let response = match (protocol, &self.render) {
             (Protocol::Http | Protocol::HttpHead, Render::Problem) => {
-                head.headers
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-                Some(rejection.problem().into())
+                let problem = HeaderValue::from_static("application/problem+json");
+                head.headers.insert(CONTENT_TYPE, problem);
+                Response::from_parts(head, ours(&rejection.problem()))
             }
             (Protocol::Http | Protocol::HttpHead, Render::With(renderer)) => {
-                let default = Bytes::copy_from_slice(rejection.message().as_bytes());
-                let mut response = Response::from_parts(head, default);
+                let mut response = Response::from_parts(head, ours(rejection.message()));
                 renderer(rejection, &mut response);
-                let (changed, body) = response.into_parts();
-                head = changed;
-                Some(body)
+                response
             }
-            _ => None,
+            _ => return Response::from_parts(head, Reply::inner(inner)),
         };
-        let body = match body {
-            Some(_) if *protocol == Protocol::HttpHead => Reply::ours(Bytes::new()),
-            Some(body) => Reply::ours(body),
-            None => Reply::inner(inner),
-        };
-        Response::from_parts(head, body)
+        match protocol {
+            Protocol::HttpHead => without_body(response).map(Reply::ours),
+            _ => response.map(Reply::ours),
+        }
     }
 }
 
