@@ -42,7 +42,7 @@ impl Facts {
 
 /// What a frame's node is to it. Apart from the node, and not around it, so that both are moved in registers.
 #[derive(Clone, Copy, Debug)]
-enum Cancellation {
+pub(super) enum Cancellation {
     /// Nothing but the deadline ends it. No node.
     Never,
     /// Its owner can end it, and nobody has asked yet. It will be a child of the node, if there is one.
@@ -56,10 +56,10 @@ enum Cancellation {
 #[derive(Debug)]
 pub(crate) struct Frame {
     deadline: Option<Instant>,
-    node: Option<Arc<Node>>,
+    pub(super) node: Option<Arc<Node>>,
     attempt: u32,
     criticality: Criticality,
-    cancellation: Cancellation,
+    pub(super) cancellation: Cancellation,
 }
 
 // The frame in scope, a cell for each of its words.
@@ -183,7 +183,7 @@ impl Frame {
 
     /// A frame with a cancellation of its own, below that of the frame in scope.
     #[inline]
-    fn child() -> Self {
+    pub(super) fn child() -> Self {
         Self::new(Self::facts(), ask_current(), Cancellation::Unasked)
     }
 
@@ -206,11 +206,16 @@ impl Frame {
         f()
     }
 
-    /// Puts this frame in scope until it is [taken out](Held::release): for a call, whose request is costly to move into a
+    /// Puts this frame in scope until it is [taken out](InScope::release): for a call, whose request is costly to move into a
     /// closure, before there is a future for the frame to live in.
     #[inline]
-    pub(crate) fn hold(self) -> Held<Self> {
-        Held {
+    pub(crate) fn hold(self) -> InScope<Self> {
+        self.hold_for()
+    }
+
+    #[inline]
+    pub(super) fn hold_for<F: From<Self>>(self) -> InScope<F> {
+        InScope {
             outer: exchange(self),
             inner: PhantomData,
         }
@@ -219,12 +224,12 @@ impl Frame {
 
 /// A frame held in scope, or the [`Scope`] that it is of.
 #[must_use = "the frame leaves the scope when this is dropped"]
-pub(crate) struct Held<F: From<Frame>> {
+pub(crate) struct InScope<F: From<Frame>> {
     outer: Frame,
     inner: PhantomData<F>,
 }
 
-impl<F: From<Frame>> Held<F> {
+impl<F: From<Frame>> InScope<F> {
     /// Takes it out again, with what was made of it.
     #[inline]
     pub(crate) fn release(mut self) -> F {
@@ -241,7 +246,7 @@ impl<F: From<Frame>> Held<F> {
 }
 
 /// By a panic.
-impl<F: From<Frame>> Drop for Held<F> {
+impl<F: From<Frame>> Drop for InScope<F> {
     fn drop(&mut self) {
         self.restore();
     }
@@ -284,80 +289,5 @@ impl Default for Frame {
 impl From<Context> for Frame {
     fn from(Context { facts, node }: Context) -> Self {
         Self::of(facts, node)
-    }
-}
-
-/// A frame and the right to end it, held by the one who owns the work: a request's layer, an attempt.
-#[derive(Debug)]
-pub(crate) struct Scope(Frame);
-
-impl From<Frame> for Scope {
-    #[inline]
-    fn from(frame: Frame) -> Self {
-        Self(frame)
-    }
-}
-
-impl Scope {
-    /// A child of what is in scope here.
-    #[inline]
-    pub(crate) fn child() -> Self {
-        Self(Frame::child())
-    }
-
-    /// See [`Frame::enter`].
-    #[inline]
-    pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        self.0.enter(f)
-    }
-
-    /// See [`Frame::hold`].
-    #[inline]
-    pub(crate) fn hold(mut self) -> Held<Self> {
-        let frame = mem::take(&mut self.0);
-        mem::forget(self);
-        Held {
-            outer: exchange(frame),
-            inner: PhantomData,
-        }
-    }
-
-    /// Ends it. The first reason stays; where nobody asked, there is nobody to tell.
-    #[inline]
-    pub(crate) fn end(&mut self, why: Cancelled) {
-        match self.0.cancellation {
-            Cancellation::Ended(_) => return,
-            Cancellation::Asked => {
-                if let Some(node) = &self.0.node {
-                    node.cancel(why);
-                }
-            }
-            // What is above is not its own.
-            Cancellation::Unasked | Cancellation::Never => self.0.node = None,
-        }
-        self.0.cancellation = Cancellation::Ended(why);
-    }
-}
-
-/// Dropped before its end: the caller left, or the deadline took the work away.
-impl Drop for Scope {
-    #[inline]
-    fn drop(&mut self) {
-        // Where nobody asked, there is nobody to tell.
-        if let Cancellation::Asked = self.0.cancellation {
-            self.abandon();
-        }
-    }
-}
-
-impl Scope {
-    #[cold]
-    fn abandon(&mut self) {
-        let late = self.0.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        self.end(if late {
-            Cancelled::DeadlineExceeded
-        } else {
-            Cancelled::Disconnected
-        });
     }
 }

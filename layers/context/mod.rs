@@ -48,6 +48,7 @@ mod cancellation;
 mod criticality;
 mod frame;
 mod head;
+mod owned;
 mod scope;
 mod shield;
 mod task;
@@ -60,7 +61,6 @@ use std::{fmt, future::Future, ops::Deref, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use self::cancellation::Node;
-pub(crate) use self::frame::{Facts, Frame, Scope};
 pub use self::{
     cancellation::Cancelled,
     criticality::{Criticality, UnknownCriticality},
@@ -68,6 +68,10 @@ pub use self::{
     scope::{ScopeLayer, ScopeService, Scoped},
     shield::Shield,
     task::{Task, TaskError},
+};
+pub(crate) use self::{
+    frame::{Facts, Frame},
+    owned::Scope,
 };
 
 /// The deadline, cancellation, criticality and attempt of a piece of work. See the [module](self).
