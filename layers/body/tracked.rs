@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    num::NonZeroU64,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -17,7 +18,7 @@ pub struct Tracked<B, W: Watch> {
     // Before the body: the watch learns of a drop before the work it watches is taken down.
     watch: Told<W>,
     /// What of the declared length is still to come.
-    left: Option<u64>,
+    left: Option<NonZeroU64>,
     #[pin]
     inner: B,
 }
@@ -31,21 +32,23 @@ where
     /// Follows the body of this response, to a request that was `HEAD` or not.
     ///
     /// Where nothing of it will be sent, `watch` is told right here.
+    #[inline]
     pub fn follow(response: Response<B>, head: bool, watch: W) -> Response<Self> {
         let body = response.body();
-        let left = if head || body.is_end_stream() || has_no_body(response.status()) {
+        let length = if head || body.is_end_stream() || has_no_body(response.status()) {
             Some(0)
         } else if watch.awaits_trailers() {
             None
         } else {
             body.size_hint().exact().or_else(|| declared_length(&response))
         };
-        let watch = if left == Some(0) {
+        let watch = if length == Some(0) {
             watch.end(End::Complete);
             None
         } else {
             Some(watch)
         };
+        let left = length.and_then(NonZeroU64::new);
         response.map(|inner| Self {
             watch: Told(watch),
             left,
@@ -103,14 +106,16 @@ where
             None => this.watch.end(End::Complete),
             Some(Err(error)) => this.watch.end(End::Error(error)),
             Some(Ok(frame)) => {
-                if let (Some(left), Some(data)) = (this.left.as_mut(), frame.data_ref()) {
-                    *left = left.saturating_sub(data.len() as u64);
+                let mut complete = false;
+                if let (Some(left), Some(data)) = (*this.left, frame.data_ref()) {
+                    *this.left = NonZeroU64::new(left.get().saturating_sub(data.len() as u64));
+                    complete = this.left.is_none();
                 }
                 if Cut::is(frame) {
                     this.watch.end(End::Cut);
                 } else if let Some(trailers) = frame.trailers_ref() {
                     this.watch.end(End::Trailers(trailers));
-                } else if *this.left == Some(0) || this.inner.is_end_stream() {
+                } else if complete || this.inner.is_end_stream() {
                     this.watch.end(End::Complete);
                 }
             }

@@ -12,7 +12,11 @@ use std::{cell::Cell, marker::PhantomData, mem, mem::ManuallyDrop, sync::Arc, ti
 
 use tokio::time::Instant;
 
-use super::{Cancelled, Context, Criticality, cancellation::Node};
+use super::{
+    Context, Criticality,
+    cancellation::Node,
+    marks::{Cancellation, Marks},
+};
 
 /// The part of a context that is plain data.
 #[derive(Clone, Copy, Debug)]
@@ -32,34 +36,26 @@ impl Facts {
     /// The same, ending at `deadline` if that is sooner.
     #[inline]
     pub(crate) fn until(self, deadline: Option<Instant>) -> Self {
-        let deadline = match (self.deadline, deadline) {
-            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
-            (ours, theirs) => ours.or(theirs),
-        };
-        Self { deadline, ..self }
+        Self {
+            deadline: sooner(self.deadline, deadline),
+            ..self
+        }
     }
 }
 
-/// What a frame's node is to it. Apart from the node, and not around it, so that both are moved in registers.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Cancellation {
-    /// Nothing but the deadline ends it. No node.
-    Never,
-    /// Its owner can end it, and nobody has asked yet. It will be a child of the node, if there is one.
-    Unasked,
-    /// The node is its own.
-    Asked,
-    /// It ended. The node is its own, if somebody had asked.
-    Ended(Cancelled),
+#[inline]
+fn sooner(ours: Option<Instant>, theirs: Option<Instant>) -> Option<Instant> {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+        (ours, theirs) => ours.or(theirs),
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Frame {
     deadline: Option<Instant>,
     pub(super) node: Option<Arc<Node>>,
-    attempt: u32,
-    criticality: Criticality,
-    pub(super) cancellation: Cancellation,
+    pub(super) marks: Marks,
 }
 
 // The frame in scope, a cell for each of its words.
@@ -69,9 +65,7 @@ pub(crate) struct Frame {
 thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(Facts::BACKGROUND.deadline) };
     static NODE: Cell<ManuallyDrop<Option<Arc<Node>>>> = const { Cell::new(ManuallyDrop::new(None)) };
-    static ATTEMPT: Cell<u32> = const { Cell::new(Facts::BACKGROUND.attempt) };
-    static CRITICALITY: Cell<Criticality> = const { Cell::new(Facts::BACKGROUND.criticality) };
-    static CANCELLATION: Cell<Cancellation> = const { Cell::new(Cancellation::Never) };
+    static MARKS: Cell<Marks> = const { Cell::new(Frame::BACKGROUND.marks) };
 }
 
 /// Exchanges the frame in scope for another.
@@ -80,9 +74,7 @@ fn exchange(frame: Frame) -> Frame {
     Frame {
         deadline: DEADLINE.replace(frame.deadline),
         node: exchange_node(frame.node),
-        attempt: ATTEMPT.replace(frame.attempt),
-        criticality: CRITICALITY.replace(frame.criticality),
-        cancellation: CANCELLATION.replace(frame.cancellation),
+        marks: MARKS.replace(frame.marks),
     }
 }
 
@@ -94,56 +86,40 @@ fn exchange_node(node: Option<Arc<Node>>) -> Option<Arc<Node>> {
 /// The cancellation in scope, made if there is one and nobody asked before.
 #[inline]
 fn ask_current() -> Option<Arc<Node>> {
-    match CANCELLATION.get() {
+    let marks = MARKS.get();
+    match marks.cancellation() {
         Cancellation::Never => None,
-        cancellation => ask_node(cancellation),
+        _ => ask(marks),
     }
 }
 
-fn ask_node(mut cancellation: Cancellation) -> Option<Arc<Node>> {
-    let mut node = exchange_node(None);
-    let asked = ask(&mut cancellation, &mut node);
-    exchange_node(node);
-    CANCELLATION.set(cancellation);
-    asked
-}
-
-fn ask(cancellation: &mut Cancellation, node: &mut Option<Arc<Node>>) -> Option<Arc<Node>> {
-    match (*cancellation, &*node) {
-        (Cancellation::Never, _) => return None,
-        (Cancellation::Asked, _) | (Cancellation::Ended(_), Some(_)) => {}
+fn ask(marks: Marks) -> Option<Arc<Node>> {
+    let node = match (marks.cancellation(), exchange_node(None)) {
         (Cancellation::Unasked, above) => {
-            *node = Some(Node::new(above.as_ref()));
-            *cancellation = Cancellation::Asked;
+            MARKS.set(marks.with(Cancellation::Asked));
+            Some(Node::new(above.as_ref()))
         }
         (Cancellation::Ended(why), None) => {
             let ended = Node::new(None);
             ended.cancel(why);
-            *node = Some(ended);
+            Some(ended)
         }
-    }
-    node.clone()
+        (_, node) => node,
+    };
+    exchange_node(node.clone());
+    node
 }
 
 impl Frame {
     const BACKGROUND: Self = Self {
         deadline: Facts::BACKGROUND.deadline,
         node: None,
-        attempt: Facts::BACKGROUND.attempt,
-        criticality: Facts::BACKGROUND.criticality,
-        cancellation: Cancellation::Never,
+        marks: Marks::new(
+            Facts::BACKGROUND.attempt,
+            Facts::BACKGROUND.criticality,
+            Cancellation::Never,
+        ),
     };
-
-    #[inline]
-    fn new(facts: Facts, node: Option<Arc<Node>>, cancellation: Cancellation) -> Self {
-        Self {
-            deadline: facts.deadline,
-            node,
-            attempt: facts.attempt,
-            criticality: facts.criticality,
-            cancellation,
-        }
-    }
 
     /// Like these facts, but with `max` from now for a deadline, and no parent.
     pub(crate) fn detached(facts: Facts, max: Duration) -> Self {
@@ -155,36 +131,46 @@ impl Frame {
     }
 
     /// A frame of what was asked for already.
-    #[inline]
     fn of(facts: Facts, node: Option<Arc<Node>>) -> Self {
-        let cancellation = if node.is_some() {
-            Cancellation::Asked
-        } else {
-            Cancellation::Never
-        };
-        Self::new(facts, node, cancellation)
+        let cancellation = Cancellation::of(node.as_ref());
+        Self {
+            deadline: facts.deadline,
+            node,
+            marks: Marks::new(facts.attempt, facts.criticality, cancellation),
+        }
     }
 
     /// What is in scope here, without asking for its cancellation.
     #[inline]
     pub(crate) fn facts() -> Facts {
+        let marks = MARKS.get();
         Facts {
             deadline: DEADLINE.get(),
-            criticality: CRITICALITY.get(),
-            attempt: ATTEMPT.get(),
+            criticality: marks.criticality(),
+            attempt: marks.attempt(),
         }
     }
 
     /// A frame like the one in scope, that ends at `deadline` if that is sooner.
     #[inline]
     pub(crate) fn until(deadline: Option<Instant>) -> Self {
-        Self::of(Self::facts().until(deadline), ask_current())
+        let node = ask_current();
+        let cancellation = Cancellation::of(node.as_ref());
+        Self {
+            deadline: sooner(DEADLINE.get(), deadline),
+            node,
+            marks: MARKS.get().with(cancellation),
+        }
     }
 
     /// A frame with a cancellation of its own, below that of the frame in scope.
     #[inline]
     pub(super) fn child() -> Self {
-        Self::new(Self::facts(), ask_current(), Cancellation::Unasked)
+        Self {
+            deadline: DEADLINE.get(),
+            node: ask_current(),
+            marks: MARKS.get().with(Cancellation::Unasked),
+        }
     }
 
     #[inline]
@@ -267,7 +253,7 @@ impl Drop for Visit<'_> {
         let inner = exchange(ManuallyDrop::into_inner(outer));
         // There is none: it was taken when the visit began.
         mem::forget(mem::replace(&mut self.inner.node, inner.node));
-        self.inner.cancellation = inner.cancellation;
+        self.inner.marks = inner.marks;
     }
 }
 

@@ -48,6 +48,7 @@ mod cancellation;
 mod criticality;
 mod frame;
 mod head;
+mod marks;
 mod owned;
 mod scope;
 mod shield;

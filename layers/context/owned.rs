@@ -4,10 +4,7 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::{
-    Cancelled, Frame,
-    frame::{Cancellation, InScope},
-};
+use super::{Cancelled, Frame, frame::InScope, marks::Cancellation};
 
 /// A frame and the right to end it, held by the one who owns the work: a request's layer, an attempt.
 #[derive(Debug)]
@@ -44,7 +41,7 @@ impl Scope {
     /// Ends it. The first reason stays; where nobody asked, there is nobody to tell.
     #[inline]
     pub(crate) fn end(&mut self, why: Cancelled) {
-        match self.0.cancellation {
+        match self.0.marks.cancellation() {
             Cancellation::Ended(_) => return,
             Cancellation::Asked => {
                 if let Some(node) = &self.0.node {
@@ -54,7 +51,7 @@ impl Scope {
             // What is above is not its own.
             Cancellation::Unasked | Cancellation::Never => self.0.node = None,
         }
-        self.0.cancellation = Cancellation::Ended(why);
+        self.0.marks = self.0.marks.with(Cancellation::Ended(why));
     }
 }
 
@@ -63,7 +60,7 @@ impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
         // Where nobody asked, there is nobody to tell.
-        if let Cancellation::Asked = self.0.cancellation {
+        if self.0.marks.cancellation() == Cancellation::Asked {
             self.abandon();
         }
     }
