@@ -97,15 +97,12 @@ where
 {
     pub(super) fn bound(response: Response<B>, frame: &mut Frame, protocol: &Protocol, by: By) -> Response<Self> {
         let bound = match frame.deadline() {
-            // A rejection from below is short and all there. Most often it says that this same deadline has passed.
-            Some(_) if !response.body().is_end_stream() && response.extensions().get::<Rejection>().is_none() => {
-                Some(Bound {
-                    frame: mem::take(frame),
-                    end: Ending::of(protocol, &response),
-                    begun: false,
-                    by,
-                })
-            }
+            Some(_) if !response.body().is_end_stream() => Some(Bound {
+                frame: mem::take(frame),
+                end: Ending::of(protocol, &response),
+                begun: false,
+                by,
+            }),
             _ => None,
         };
         response.map(|inner| Self {

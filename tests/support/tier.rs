@@ -234,15 +234,17 @@ impl Tier {
             let _task = task;
             std::future::pending::<()>().await;
         }));
+        let header = DeadlineHeaders::default().read(headers).timeout;
         self.tell.tell(News::Arrived(Arrival {
             name: self.name,
-            header: DeadlineHeaders::default().read(headers).timeout,
+            header,
             remaining: context.remaining(),
         }));
         let answer = match &self.next {
             Some((address, caller)) => {
                 let _call = self.guard("call");
-                Some(caller.call(*address, None).await)
+                // As proxies do, it passes on the header it got; what remains must take its place.
+                Some(caller.call(*address, header).await)
             }
             None if self.script == Script::Answer => Some(Answer {
                 code: ok,
