@@ -27,9 +27,11 @@
 //!
 //!  ObserveLayer          every ending           ObserveLayer             every ending
 //!  RenderLayer           how we say no          TimeoutLayer             a bound per attempt
+//!  Drain                 the gate at shutdown   AdmissionLayer           a policy of one's own
 //!  DeadlineLayer         reads, caps, enforces  PropagateDeadlineLayer   writes what remains
 //!  CancelLayer           ends with its caller     transport
-//!  ShieldLayer           where it must not
+//!  AdmissionLayer        a policy of one's own
+//!  ShieldLayer           where work must go on
 //!    handler
 //! ```
 //!
@@ -58,6 +60,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod admission;
 pub mod body;
 pub mod cancel;
 pub mod context;
@@ -69,6 +72,7 @@ pub mod rejection;
 pub mod stack;
 
 pub use self::{
+    admission::AdmissionLayer,
     body::BoxError,
     cancel::{CancelLayer, ShieldLayer},
     context::{Cancelled, Context, ContextGuard, Criticality},
