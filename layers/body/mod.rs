@@ -65,6 +65,7 @@ pub enum End<'a> {
 }
 
 /// What rides in a body and is told its end.
+#[diagnostic::on_unimplemented(message = "`{Self}` cannot ride in a body: it wants `impl Watch`, to be told the end")]
 pub trait Watch {
     /// Runs a poll of the body. A watch that has a context puts it in scope here.
     fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {

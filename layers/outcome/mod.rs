@@ -107,6 +107,7 @@ impl Outcome {
 }
 
 /// What is told the outcome of a call, exactly once: a permit, a count.
+#[diagnostic::on_unimplemented(message = "`{Self}` cannot be told an outcome: it wants `impl Settle`")]
 pub trait Settle {
     /// The call ended like this.
     fn settle(self, outcome: Outcome);
