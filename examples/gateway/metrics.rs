@@ -12,11 +12,10 @@ use std::{
 
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use buttress::{
-    Cancelled, DeadlineLayer, PropagateDeadlineLayer,
+    DeadlineLayer, PropagateDeadlineLayer,
     observe::Observer,
     outcome::{Class, Outcome},
     registry::{self, Kind},
-    rejection::Reason,
 };
 use tokio::net::TcpListener;
 
@@ -60,10 +59,6 @@ impl Observer for Metrics {
             _ => self.otherwise(),
         };
         let count = match outcome {
-            // Nobody was there to be rejected: it is a departure, whoever noticed it first.
-            Outcome::Rejected(rejection) if rejection.reason() == Reason::Cancelled => {
-                otherwise.cancelled.entry(Cancelled::Disconnected.as_str()).or_default()
-            }
             Outcome::Rejected(rejection) => {
                 let key = (rejection.layer(), rejection.reason().as_str());
                 otherwise.rejected.entry(key).or_default()

@@ -166,6 +166,15 @@ async fn what_one_of_us_said_is_rejected() {
 }
 
 #[tokio::test]
+async fn a_rejection_because_the_caller_left_is_a_departure() {
+    let left = Rejection::new(Reason::Cancelled, "test").into_response(&Protocol::Http);
+    assert_eq!(
+        outcome(&Protocol::Http, left.map(Full::new)).await,
+        Outcome::Cancelled(Cancelled::Disconnected)
+    );
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_is_a_failure_whatever_its_head_said() {
     let response = frames(vec![Ok(Frame::data(Bytes::from_static(b"half"))), Err("reset".into())]);
     assert_eq!(outcome(&Protocol::Http, response).await, Outcome::failure(Class::Body));
