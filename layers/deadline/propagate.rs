@@ -116,7 +116,11 @@ impl PropagateDeadlineLayer {
         }
     }
 
-    /// The upstream is told this much less than remains, so that its answer, or its failure, can still be used here.
+    /// The upstream is told this much less than remains, so that its answer, or its failure, can still be used here. Zero
+    /// unless set.
+    ///
+    /// Without a margin all tiers run out at the same instant, and which of them says so first is chance: a lower one may see
+    /// its caller leave before its own deadline passes. The way home on a local network is a good measure, some milliseconds.
     #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {
         self.config_mut().margin = margin;

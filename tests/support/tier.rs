@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, extract::State, routing::get as on_get};
 use buttress::{
-    CancelLayer, Cancelled, Context, DeadlineLayer, PropagateDeadlineLayer, context::wire::DeadlineHeaders,
+    CancelLayer, Cancelled, Context, DeadlineLayer, PropagateDeadlineLayer, Rejection, context::wire::DeadlineHeaders,
     deadline::PropagateDeadline,
 };
 use http::{HeaderMap, Response, StatusCode};
@@ -182,7 +182,14 @@ impl Answer {
                 code,
                 text: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
             },
-            Err(error) => broken("body", &error),
+            // Its own client cut it, at the deadline that they share.
+            Err(error) => match error.downcast_ref::<Rejection>() {
+                Some(rejection) => Self {
+                    code: rejection.reason().http_status().as_u16(),
+                    text: rejection.message().to_owned(),
+                },
+                None => broken("body", &error),
+            },
         }
     }
 }
