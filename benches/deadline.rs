@@ -178,16 +178,18 @@ impl<F: Future> Future for TokenFuture<F> {
     }
 }
 
-const IMMEDIATE: [&str; 4] = [
+const IMMEDIATE: [&str; 5] = [
     "immediate, no header",
     "immediate, x-request-timeout-ms",
     "immediate, grpc-timeout",
+    "immediate, a POST of JSON",
     "immediate, a browser's ten headers",
 ];
-const PENDING: [&str; 4] = [
+const PENDING: [&str; 5] = [
     "pending once, no header",
     "pending once, x-request-timeout-ms",
     "pending once, grpc-timeout",
+    "pending once, a POST of JSON",
     "pending once, a browser's ten headers",
 ];
 
@@ -198,6 +200,7 @@ fn suite() -> Suite {
         Requests::plain(),
         Requests::with_deadline(),
         Requests::grpc(),
+        Requests::json(),
         Requests::browser(),
     ];
     let scenario = |group, requests: &Requests, handler: Handler| Scenario {
@@ -240,8 +243,9 @@ fn aims(results: &Results) -> Vec<Aim> {
             most,
         });
     };
-    let [none, header, grpc, browser] = IMMEDIATE;
+    let [none, header, grpc, json, browser] = IMMEDIATE;
     ratio(none, TOWER_HTTP, 0.6);
+    ratio(json, TOWER_HTTP, 0.6);
     ratio(browser, TOWER_HTTP, 0.6);
     ratio(header, TOWER_HTTP, 1.0);
     ratio(grpc, TOWER_HTTP, 1.0);

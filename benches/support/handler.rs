@@ -118,6 +118,21 @@ impl Requests {
         )
     }
 
+    /// A call of an API: `POST` of JSON, without a deadline.
+    pub(crate) fn json() -> Self {
+        Self::with(
+            Method::POST,
+            [
+                ("host", "api.example.org"),
+                ("user-agent", "example-client/1.4.2"),
+                ("accept", "application/json"),
+                ("content-type", "application/json"),
+                ("content-length", "27"),
+                ("authorization", "Bearer 0123456789abcdef0123456789abcdef"),
+            ],
+        )
+    }
+
     /// What a browser sends: ten headers, none of them a deadline.
     pub(crate) fn browser() -> Self {
         Self::with(
