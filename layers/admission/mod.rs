@@ -42,7 +42,7 @@
 //!   with a typed error). *Wait* keeps the very service that was ready, and calls that one when its turn comes; the wait is
 //!   dropped with the caller, and ends by the deadline of the layer outside.
 //! - **The permit rides** in the response future, then in the response's body, and is [settled](Settle) exactly once with the
-//!   call's [`Outcome`]; dropped early, with a cancellation.
+//!   call's [`Outcome`](crate::outcome::Outcome); dropped early, with a cancellation.
 //! - **State is the layer's.** Services made from one layer, and its clones, share one policy.
 //! - **No demands.** The error type stays; a policy that never waits asks no `Clone` of the service, and none of the request.
 //!
