@@ -29,9 +29,9 @@
 //! # What a server can notice
 //!
 //! A caller that leaves is noticed where its connection is read. HTTP/2, and so gRPC, always reads: a reset stream or a closed
-//! connection ends the request at once. HTTP/1 on hyper is *blind* while a request's body is unread, while pipelined bytes are
-//! buffered, and with `half_close(true)`; a handler that never awaits is blind on both. Then the
-//! [deadline](crate::DeadlineLayer) is what ends the work. So use both layers.
+//! connection ends the request at once. HTTP/1 on hyper is *blind* while a request's body has arrived only in part, be it unread
+//! or dropped, while a pipelined byte is buffered, and with `half_close(true)`; a handler that never awaits is blind on both.
+//! Then the [deadline](crate::DeadlineLayer) is what ends the work. So use both layers.
 
 mod layer;
 mod shield;
