@@ -89,7 +89,7 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = request.method() == Method::HEAD;
-        let scope = Scope::child().hold();
+        let scope = Scope::begin();
         if self.layer.in_extensions {
             request.extensions_mut().insert(crate::Context::current());
         }
@@ -173,7 +173,7 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        let scope = Scope::child().hold();
+        let scope = Scope::begin();
         let inner = self.inner.call(request);
         TypedCancelFuture {
             scope: scope.release(),

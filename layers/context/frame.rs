@@ -8,7 +8,7 @@
 //! Every request comes here some ten times, so it is made for the machine: a frame is flat, half a cache line of words that
 //! are moved one by one. (A processor that wrote two words apart and reads them as one waits until both have reached its cache.)
 
-use std::{cell::Cell, marker::PhantomData, mem, mem::ManuallyDrop, sync::Arc, time::Duration};
+use std::{cell::Cell, mem, mem::ManuallyDrop, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -163,16 +163,6 @@ impl Frame {
         }
     }
 
-    /// A frame with a cancellation of its own, below that of the frame in scope.
-    #[inline]
-    pub(super) fn child() -> Self {
-        Self {
-            deadline: DEADLINE.get(),
-            node: ask_current(),
-            marks: MARKS.get().with(Cancellation::Unasked),
-        }
-    }
-
     #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -195,46 +185,65 @@ impl Frame {
     /// Puts this frame in scope until it is [taken out](InScope::release): for a call, whose request is costly to move into a
     /// closure, before there is a future for the frame to live in.
     #[inline]
-    pub(crate) fn hold(self) -> InScope<Self> {
-        self.hold_for()
-    }
-
-    #[inline]
-    pub(super) fn hold_for<F: From<Self>>(self) -> InScope<F> {
-        InScope {
-            outer: exchange(self),
-            inner: PhantomData,
-        }
+    pub(crate) fn hold(self) -> InScope {
+        InScope { outer: exchange(self) }
     }
 }
 
-/// A frame held in scope, or the [`Scope`] that it is of.
+/// A frame held in scope.
 #[must_use = "the frame leaves the scope when this is dropped"]
-pub(crate) struct InScope<F: From<Frame>> {
+pub(crate) struct InScope {
     outer: Frame,
-    inner: PhantomData<F>,
 }
 
-impl<F: From<Frame>> InScope<F> {
+impl InScope {
     /// Takes it out again, with what was made of it.
     #[inline]
-    pub(crate) fn release(mut self) -> F {
+    pub(crate) fn release(mut self) -> Frame {
         let inner = self.restore();
         mem::forget(self);
         inner
     }
 
     #[inline]
-    fn restore(&mut self) -> F {
-        let outer = mem::take(&mut self.outer);
-        F::from(exchange(outer))
+    fn restore(&mut self) -> Frame {
+        exchange(mem::take(&mut self.outer))
     }
 }
 
 /// By a panic.
-impl<F: From<Frame>> Drop for InScope<F> {
+impl Drop for InScope {
     fn drop(&mut self) {
         self.restore();
+    }
+}
+
+/// The cancellation in scope around that of a child. All else of a child is as it is around it, and stays where it is.
+pub(super) struct Above {
+    node: Option<Arc<Node>>,
+    marks: Marks,
+}
+
+impl Above {
+    /// Puts a child of what is in scope in its place.
+    #[inline]
+    pub(super) fn enter_child() -> Self {
+        let above = ask_current();
+        let child = MARKS.get().with(Cancellation::Unasked);
+        Self {
+            node: exchange_node(above),
+            marks: MARKS.replace(child),
+        }
+    }
+
+    /// Takes the child out again, with what was made of it. Once.
+    #[inline]
+    pub(super) fn leave_child(&mut self) -> Frame {
+        Frame {
+            deadline: DEADLINE.get(),
+            node: exchange_node(self.node.take()),
+            marks: MARKS.replace(self.marks),
+        }
     }
 }
 

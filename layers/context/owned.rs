@@ -4,38 +4,27 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::{Cancelled, Frame, frame::InScope, marks::Cancellation};
+use super::{Cancelled, Frame, frame::Above, marks::Cancellation};
 
 /// A frame and the right to end it, held by the one who owns the work: a request's layer, an attempt.
 #[derive(Debug)]
 pub(crate) struct Scope(Frame);
 
-impl From<Frame> for Scope {
-    #[inline]
-    fn from(frame: Frame) -> Self {
-        Self(frame)
-    }
-}
+/// A scope at its beginning: in scope around a call, before there is a future for it to live in.
+#[must_use = "the scope ends when this is dropped"]
+pub(crate) struct Beginning(Above);
 
 impl Scope {
-    /// A child of what is in scope here.
+    /// Puts a child of what is in scope here in its place, until it is [released](Beginning::release).
     #[inline]
-    pub(crate) fn child() -> Self {
-        Self(Frame::child())
+    pub(crate) fn begin() -> Beginning {
+        Beginning(Above::enter_child())
     }
 
     /// See [`Frame::enter`].
     #[inline]
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
         self.0.enter(f)
-    }
-
-    /// See [`Frame::hold`].
-    #[inline]
-    pub(crate) fn hold(mut self) -> InScope<Self> {
-        let frame = mem::take(&mut self.0);
-        mem::forget(self);
-        frame.hold_for()
     }
 
     /// Ends it. The first reason stays; where nobody asked, there is nobody to tell.
@@ -52,6 +41,23 @@ impl Scope {
             Cancellation::Unasked | Cancellation::Never => self.0.node = None,
         }
         self.0.marks = self.0.marks.with(Cancellation::Ended(why));
+    }
+}
+
+impl Beginning {
+    /// Takes it out of scope again.
+    #[inline]
+    pub(crate) fn release(mut self) -> Scope {
+        let scope = Scope(self.0.leave_child());
+        mem::forget(self);
+        scope
+    }
+}
+
+/// By a panic: it ends as one whose caller left.
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        drop(Scope(self.0.leave_child()));
     }
 }
 

@@ -191,10 +191,10 @@ impl Config {
     /// The deadline of this request, counted from now: the one clock read of its arrival.
     #[inline]
     fn deadline(&self, head: Head<'_>) -> Result<Option<Instant>, Rejection> {
-        let timeout = if head.headers.is_empty() {
-            self.default.map(|timeout| timeout.min(self.max))
-        } else {
+        let timeout = if self.headers.are_in(head.headers) {
             self.timeout(head)?
+        } else {
+            self.default.map(|timeout| timeout.min(self.max))
         };
         let Some(timeout) = timeout else {
             return Ok(None);

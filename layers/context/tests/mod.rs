@@ -139,15 +139,28 @@ fn a_panic_leaves_the_scope() {
 }
 
 #[test]
+fn a_scope_whose_call_panics_ends_as_one_whose_caller_left() {
+    let mut held = None;
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _beginning = Scope::begin();
+        held = Some(Context::current());
+        panic!("as planned");
+    }));
+    assert!(caught.is_err());
+    assert_eq!(held.map(|context| context.check()), Some(Err(Cancelled::Disconnected)));
+    assert_eq!(Context::current().check(), Ok(()));
+}
+
+#[test]
 fn an_unasked_scope_allocates_nothing_and_an_asked_one_once() {
     let unasked = allocation_counter::measure(|| {
-        let mut scope = Scope::child();
+        let mut scope = Scope::begin().release();
         scope.enter(|| assert!(Context::current_deadline().is_none()));
         scope.end(Cancelled::Finished);
     });
     assert_eq!(unasked.count_total, 0);
     let asked = allocation_counter::measure(|| {
-        let mut scope = Scope::child();
+        let mut scope = Scope::begin().release();
         scope.enter(|| drop((Context::current(), Context::current())));
         drop(scope);
     });
@@ -181,16 +194,16 @@ fn marks_are_what_was_marked() {
 
 #[test]
 fn who_asks_after_the_end_hears_the_reason() {
-    let mut scope = Scope::child();
+    let mut scope = Scope::begin().release();
     scope.end(Cancelled::Superseded);
     assert_eq!(scope.enter(Context::current).check(), Err(Cancelled::Superseded));
 }
 
 #[tokio::test]
 async fn a_context_made_in_a_scope_is_ended_by_its_owner() {
-    let mut scope = Scope::child();
+    let mut scope = Scope::begin().release();
     let (mine, childs) = scope.enter(|| {
-        let mut child = Scope::child(); // as a layer below does, before anybody asked
+        let mut child = Scope::begin().release(); // as a layer below does, before anybody asked
         (Context::current(), child.enter(Context::current))
     });
     drop(scope);
@@ -202,7 +215,7 @@ async fn a_context_made_in_a_scope_is_ended_by_its_owner() {
 
 #[tokio::test]
 async fn a_layers_child_that_moves_to_another_task_still_hears_its_parent() {
-    let mut scope = Scope::child();
+    let mut scope = Scope::begin().release();
     let mut frame = scope.enter(|| Frame::until(None));
     let task = tokio::spawn(poll_fn(move |_| Poll::Ready(frame.enter(Context::current))));
     let context = task.await.expect("it does not panic");
