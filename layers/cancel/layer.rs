@@ -23,7 +23,8 @@ use crate::{
 /// Around an HTTP service the context lives to the end of the response's body; around any other, with [`typed`](Self::typed),
 /// to the end of the call. It is a child of the context outside, so put it below the [`DeadlineLayer`](crate::DeadlineLayer).
 ///
-/// `poll_ready` is the inner service's. The layer has no state, and allocates nothing until a handler asks for its context.
+/// `poll_ready` is the inner service's. The layer has no state, and allocates nothing until somebody below asks for the context: a
+/// handler, or a layer that makes a child of it, as a client's [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer) does.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CancelLayer<M = Http> {
     in_extensions: bool,
