@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use tokio::time::Instant;
 
-use crate::context::{Criticality, Facts, Frame, Head};
+use crate::context::{Criticality, Facts, Frame, Head, clock};
 
 /// A request as it arrives: what a policy decides by.
 #[derive(Debug)]
@@ -13,12 +13,13 @@ pub struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
-    pub(super) fn new(head: Option<Head<'a>>) -> Self {
-        let facts = Frame::facts();
+    /// The arrival of a request with this head, in the context in scope. The engine makes it; a test of a policy may, too.
+    #[inline]
+    pub fn new(head: Option<Head<'a>>) -> Self {
         Self {
             head,
+            facts: Frame::facts(),
             now: Cell::new(None),
-            facts,
         }
     }
 
@@ -42,10 +43,11 @@ impl<'a> Arrival<'a> {
         self.facts.attempt
     }
 
-    /// Now: one clock read, however often it is asked.
+    /// Now: one clock read, however often it is asked; none, where a [`DeadlineLayer`](crate::DeadlineLayer) has just read it.
+    #[inline]
     pub fn now(&self) -> Instant {
         self.now.get().unwrap_or_else(|| {
-            let now = Instant::now();
+            let now = clock::now();
             self.now.set(Some(now));
             now
         })

@@ -49,6 +49,7 @@
 //! A policy can be absent: `Option<A>` is one that admits all where it is `None`.
 
 mod arrival;
+pub mod concurrency;
 pub mod drain;
 mod optional;
 mod service;

@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::{Admit, Arrival, Decision, Keep};
 use crate::{
-    outcome::{Outcome, Settle},
+    outcome::{Answer, Outcome, Settle},
     rejection::Rejection,
 };
 
@@ -29,6 +29,12 @@ impl<A: Admit> Admit for Option<A> {
 }
 
 impl<P: Settle> Settle for Option<P> {
+    fn answered(&mut self, answer: &mut Answer<'_>) {
+        if let Some(permit) = self {
+            permit.answered(answer);
+        }
+    }
+
     fn settle(self, outcome: Outcome) {
         if let Some(permit) = self {
             permit.settle(outcome);

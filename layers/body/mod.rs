@@ -43,7 +43,7 @@ use std::error;
 
 use http::HeaderMap;
 
-pub(crate) use self::{cut::Cut, framing::Framing};
+pub(crate) use self::{cut::Cut, framing::Framing, tracked::length};
 pub use self::{reply::Reply, tracked::Tracked};
 
 /// The error of every body of ours, and of services that box theirs.

@@ -34,14 +34,13 @@ where
     /// Where nothing of it will be sent, `watch` is told right here.
     #[inline]
     pub fn follow(response: Response<B>, head: bool, watch: W) -> Response<Self> {
-        let body = response.body();
-        let length = if head || body.is_end_stream() || has_no_body(response.status()) {
-            Some(0)
-        } else if watch.awaits_trailers() {
-            None
-        } else {
-            body.size_hint().exact().or_else(|| declared_length(&response))
-        };
+        let length = length(&response, head, watch.awaits_trailers());
+        Self::follow_for(length, response, watch)
+    }
+
+    /// Follows a body of which so much is still to come, as [`length`] says.
+    #[inline]
+    pub(crate) fn follow_for(length: Option<u64>, response: Response<B>, watch: W) -> Response<Self> {
         let watch = if length == Some(0) {
             watch.end(End::Complete);
             None
@@ -54,6 +53,19 @@ where
             left,
             inner,
         })
+    }
+}
+
+/// How much of this response's body is still to come, to a request that was `HEAD` or not. `None`: unknown.
+#[inline]
+pub(crate) fn length<B: Body>(response: &Response<B>, head: bool, awaits_trailers: bool) -> Option<u64> {
+    let body = response.body();
+    if head || body.is_end_stream() || has_no_body(response.status()) {
+        Some(0)
+    } else if awaits_trailers {
+        None
+    } else {
+        body.size_hint().exact().or_else(|| declared_length(response))
     }
 }
 

@@ -45,6 +45,7 @@
 //! by anybody. Timers need a tokio runtime with its time driver.
 
 mod cancellation;
+pub(crate) mod clock;
 mod criticality;
 mod frame;
 mod head;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     body::BoxError,
     context::{
-        Frame, Head,
+        Frame, Head, clock,
         wire::{DeadlineHeaders, InvalidDeadline, Reading},
     },
     rejection::{Protocol, Reason, Rejection},
@@ -188,21 +188,22 @@ impl Config {
         Ok(reading.timeout.or(self.default).map(|timeout| timeout.min(self.max)))
     }
 
-    /// The deadline of this request, counted from now: the one clock read of its arrival.
+    /// The deadline of this request, and when it was counted from: the one clock read of its arrival.
     #[inline]
-    fn deadline(&self, head: Head<'_>) -> Result<Option<Instant>, Rejection> {
+    fn deadline(&self, head: Head<'_>) -> Result<(Option<Instant>, Option<Instant>), Rejection> {
         let timeout = if self.headers.are_in(head.headers) {
             self.timeout(head)?
         } else {
             self.default.map(|timeout| timeout.min(self.max))
         };
         let Some(timeout) = timeout else {
-            return Ok(None);
+            return Ok((None, None));
         };
         if timeout.is_zero() {
             return Err(self.expired());
         }
-        Ok(Instant::now().checked_add(timeout))
+        let now = clock::now();
+        Ok((now.checked_add(timeout), Some(now)))
     }
 
     #[cold]
@@ -249,14 +250,16 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = Head::from(&request);
         let protocol = Protocol::of_head(head);
-        let frame = match self.config.deadline(head) {
-            Ok(deadline) => Frame::until(deadline).hold(),
+        let (frame, now) = match self.config.deadline(head) {
+            Ok((deadline, now)) => (Frame::until(deadline).hold(), now),
             Err(rejection) => return DeadlineFuture::rejected(rejection, protocol, By::Deadline),
         };
         if self.config.in_extensions {
             request.extensions_mut().insert(crate::Context::current());
         }
+        let now = clock::Shared::new(now);
         let future = self.inner.call(request);
+        drop(now);
         DeadlineFuture::running(Bounded::new(frame.release(), future), protocol, By::Deadline)
     }
 }

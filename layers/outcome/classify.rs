@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 
-use super::{Class, Failure, Hint, Outcome, Settle};
+use super::{Answer, Class, Failure, Hint, Outcome, Settle};
 use crate::{
-    body::{BoxError, End, Tracked, Watch},
+    body::{BoxError, End, Tracked, Watch, length},
     context::Cancelled,
     rejection::{Protocol, Reason, Rejection},
 };
@@ -28,8 +28,9 @@ enum SoFar {
 }
 
 impl<S: Settle> Classified<S> {
-    /// Follows the body of the response to a request of that protocol, and settles `settle` at its end.
-    pub fn follow<B>(response: Response<B>, protocol: &Protocol, settle: S) -> Response<Tracked<B, Self>>
+    /// Tells `settle` of the head of the response to a request of that protocol, follows its body, and settles at its end.
+    #[inline]
+    pub fn follow<B>(mut response: Response<B>, protocol: &Protocol, mut settle: S) -> Response<Tracked<B, Self>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -40,11 +41,21 @@ impl<S: Settle> Classified<S> {
             None => SoFar::Known(of_http(response.status(), response.headers())),
         };
         let head = *protocol == Protocol::HttpHead;
-        Tracked::follow(response, head, Self { settle, so_far })
+        let length = length(&response, head, so_far.awaits_status());
+        settle.answered(&mut Answer {
+            status: response.status(),
+            headers: response.headers_mut(),
+            streams: length != Some(0),
+        });
+        Tracked::follow_for(length, response, Self { settle, so_far })
     }
 }
 
 impl SoFar {
+    fn awaits_status(&self) -> bool {
+        matches!(self, Self::AwaitsStatus)
+    }
+
     fn of_grpc<B>(response: &Response<B>) -> Self {
         if response.headers().contains_key("grpc-status") {
             Self::Known(of_grpc(response.headers()))
@@ -59,7 +70,7 @@ impl SoFar {
 
 impl<S: Settle> Watch for Classified<S> {
     fn awaits_trailers(&self) -> bool {
-        matches!(self.so_far, SoFar::AwaitsStatus)
+        self.so_far.awaits_status()
     }
 
     fn end(self, end: End<'_>) {

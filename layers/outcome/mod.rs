@@ -33,7 +33,7 @@ mod hint;
 #[cfg(test)]
 mod tests;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 pub(crate) use self::classify::Held;
 pub use self::{classify::Classified, hint::Hint};
@@ -106,9 +106,26 @@ impl Outcome {
     }
 }
 
+/// The head of an answer on its way out, as [`Settle::answered`] sees it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Answer<'a> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, to be added to.
+    pub headers: &'a mut HeaderMap,
+    /// Whether a body is still to come. If not, the outcome follows at once.
+    pub streams: bool,
+}
+
 /// What is told the outcome of a call, exactly once: a permit, a count.
 #[diagnostic::on_unimplemented(message = "`{Self}` cannot be told an outcome: it wants `impl Settle`")]
 pub trait Settle {
+    /// The head of the answer is here, and goes out after this. Not called where there is no HTTP.
+    fn answered(&mut self, answer: &mut Answer<'_>) {
+        let _ = answer;
+    }
+
     /// The call ended like this.
     fn settle(self, outcome: Outcome);
 }

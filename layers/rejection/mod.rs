@@ -44,6 +44,8 @@ mod tests;
 
 use std::{borrow::Cow, error, fmt, time::Duration};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 pub use self::{
     mode::{Http, Typed},
     protocol::{ContentType, Protocol},
@@ -60,6 +62,7 @@ pub struct Rejection {
     executed: bool,
     retry: Retry,
     message: Option<Cow<'static, str>>,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// What the caller is told about trying again.
@@ -89,6 +92,7 @@ impl Rejection {
             executed: false,
             retry,
             message: None,
+            headers: None,
         }
     }
 
@@ -117,6 +121,13 @@ impl Rejection {
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.message = Some(message.into());
+        self
+    }
+
+    /// Answers with this header too; to gRPC, it is metadata. One that the answer has by itself stays as it is.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.get_or_insert_default().insert(name, value);
         self
     }
 

@@ -35,6 +35,11 @@ impl Rejection {
             Protocol::ConnectUnary => self.connect_unary(),
             Protocol::ConnectStreaming(content_type) => self.connect_streaming(content_type),
         };
+        if let Some(headers) = &self.headers {
+            for (name, value) in headers.iter() {
+                response.headers_mut().entry(name).or_insert_with(|| value.clone());
+            }
+        }
         response.extensions_mut().insert(self);
         response
     }
