@@ -72,7 +72,7 @@ pub mod rejection;
 pub mod stack;
 
 pub use self::{
-    admission::AdmissionLayer,
+    admission::{AdmissionLayer, concurrency::ConcurrencyLimitLayer},
     body::BoxError,
     cancel::{CancelLayer, ShieldLayer},
     context::{Cancelled, Context, ContextGuard, Criticality},

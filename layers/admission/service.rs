@@ -54,6 +54,15 @@ impl<A: Admit> AdmissionLayer<A> {
     }
 }
 
+impl<A, M> AdmissionLayer<A, M> {
+    pub(super) fn of(policy: A) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            mode: PhantomData,
+        }
+    }
+}
+
 /// The service of [`AdmissionLayer`]. `poll_ready` is the inner service's.
 pub struct Admission<S, A, M = Http> {
     pub(super) inner: S,

@@ -22,9 +22,17 @@
 //! }
 //! ```
 
+mod adaptive;
+mod aimd;
+mod fixed;
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
+
+pub use self::{adaptive::Adaptive, aimd::Aimd, fixed::Fixed};
 
 /// A law that says how many calls may be in flight. See the [module](self).
 #[diagnostic::on_unimplemented(
@@ -100,4 +108,22 @@ impl Window<'_> {
         let total: Duration = self.routes.iter().map(|route| route.total).sum();
         total.checked_div(u32::try_from(samples).unwrap_or(u32::MAX))
     }
+}
+
+/// The number that a limit is for the arithmetic of a law.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn real(limit: usize) -> f64 {
+    limit as f64
+}
+
+/// The number that a count is for the arithmetic of a law.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn real_u64(count: u64) -> f64 {
+    count as f64
+}
+
+/// The limit next to a number. 0 for what is none.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from f64 saturates")]
+fn whole(limit: f64) -> usize {
+    limit.round() as usize
 }

@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Refusal, counts::Totals, gate::Standing};
+use crate::context::Criticality;
+
+/// How a [`ConcurrencyLimit`](super::ConcurrencyLimit) stands. While requests come and go, its numbers are of about the same time.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ConcurrencySnapshot {
+    /// How many may be in flight.
+    pub limit: usize,
+    /// How many are, their bodies included. More than the limit for a while, after it was lowered.
+    pub in_flight: usize,
+    /// How many wait in the queue.
+    pub queued: usize,
+    /// How long the one has waited who has waited the longest. Zero where nobody waits.
+    pub longest_wait: Duration,
+    waiting: [usize; Criticality::ALL.len()],
+    totals: Totals,
+}
+
+impl ConcurrencySnapshot {
+    pub(super) fn new(standing: Standing, totals: Totals, now: Instant) -> Self {
+        let wait = standing.oldest.map(|since| now.saturating_duration_since(since));
+        Self {
+            limit: standing.limit,
+            in_flight: standing.in_flight,
+            queued: standing.waiting.iter().sum(),
+            longest_wait: wait.unwrap_or_default(),
+            waiting: standing.waiting,
+            totals,
+        }
+    }
+
+    /// How many of this criticality wait in the queue.
+    pub fn queued_in(&self, band: Criticality) -> usize {
+        self.waiting[band as usize]
+    }
+
+    /// How many of this criticality were turned away for this, since the limit was made.
+    pub fn refused(&self, band: Criticality, why: Refusal) -> u64 {
+        self.totals.refused(band, why)
+    }
+
+    /// How many were turned away in all, since the limit was made.
+    pub fn refused_in_all(&self) -> u64 {
+        let of = |band| Refusal::ALL.map(|why| self.refused(band, why)).iter().sum::<u64>();
+        Criticality::ALL.into_iter().map(of).sum()
+    }
+}
