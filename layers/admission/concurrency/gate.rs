@@ -86,14 +86,15 @@ impl Gate {
         let mut woken = Woken::nobody();
         let mut line = self.line();
         self.order(&mut line, home, now, &mut woken);
-        let mut entry = if line.excess == 0 && line.queue.lengths()[band..] == [0; 4][band..] && self.permits.take_for_line(home) {
-            Entry::Now
-        } else {
-            match line.queue.join(band, now, latest, &mut woken) {
-                Some(key) => Entry::Waits(key),
-                None => Entry::Full,
-            }
-        };
+        let mut entry =
+            if line.excess == 0 && line.queue.lengths()[band..] == [0; 4][band..] && self.permits.take_for_line(home) {
+                Entry::Now
+            } else {
+                match line.queue.join(band, now, latest, &mut woken) {
+                    Some(key) => Entry::Waits(key),
+                    None => Entry::Full,
+                }
+            };
         self.order(&mut line, home, now, &mut woken);
         if let Entry::Waits(key) = entry
             && line.queue.look(key, |_| {}) == Fate::Granted

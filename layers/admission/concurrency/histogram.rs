@@ -104,7 +104,10 @@ fn lower_end(bucket: usize) -> u64 {
     (4 + bucket as u64 % 4) << octave >> 2
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the first 16 million are exact, and all of them fade")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the first 16 million are exact, and all of them fade"
+)]
 fn as_weight(count: u32) -> f32 {
     count as f32
 }
@@ -140,7 +143,10 @@ mod tests {
         assert_eq!((sum.samples, sum.total), (100, Duration::from_secs(10)));
         assert_eq!(recent.quantile(0.95, 101.0), None);
         let slow = recent.quantile(0.95, 100.0).unwrap();
-        assert!(slow > Duration::from_millis(80) && slow <= Duration::from_millis(100), "{slow:?}");
+        assert!(
+            slow > Duration::from_millis(80) && slow <= Duration::from_millis(100),
+            "{slow:?}"
+        );
 
         for _ in 0..20 {
             for _ in 0..50 {

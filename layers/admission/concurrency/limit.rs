@@ -151,7 +151,9 @@ impl Shared {
         self.meter.saw(self.gate.limit());
         let route = self.route(arrival);
         let slow = self.meter.routes.route(self.meter.routes.find(route)).slow();
-        let latest = arrival.deadline().map(|deadline| deadline.checked_sub(slow).unwrap_or(now));
+        let latest = arrival
+            .deadline()
+            .map(|deadline| deadline.checked_sub(slow).unwrap_or(now));
         match self.gate.arrive(home, band as usize, now, latest) {
             Entry::Now => Decision::Now(Permit::new(handle.clone(), route, Some(now))),
             Entry::Waits(place) => {
@@ -179,7 +181,9 @@ impl Shared {
 
     fn route(&self, arrival: &Arrival<'_>) -> RouteKey {
         let is_grpc = || arrival.head().is_some_and(|head| Protocol::of_head(head).is_grpc());
-        self.meter.routes.key(arrival.head(), self.settings.route.as_deref(), is_grpc)
+        self.meter
+            .routes
+            .key(arrival.head(), self.settings.route.as_deref(), is_grpc)
     }
 
     /// Takes the permits of readers who stalled beyond their deadline. Says whether there were any.

@@ -113,7 +113,8 @@ impl Meter {
 
     fn set_due(&self, due: Instant) {
         let nanos = due.saturating_duration_since(self.start).as_nanos();
-        self.due.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.due
+            .store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Ends the window, if nobody else does and it has lasted long enough. Answers with the limit.
@@ -135,7 +136,8 @@ impl Meter {
 
         let a_second = succeeded * 1_000 / u64::try_from(duration.as_millis().max(1)).unwrap_or(u64::MAX);
         let untimed = (a_second / TIMED).next_power_of_two().saturating_sub(1);
-        self.untimed.store(u32::try_from(untimed).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.untimed
+            .store(u32::try_from(untimed).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.set_due(now + open.law.span().duration);
         limit
     }
@@ -179,7 +181,14 @@ impl Open {
         routes.set_slowest(slowest);
     }
 
-    fn update(&mut self, end: Instant, duration: Duration, successes: u64, totals: Totals, peak: usize) -> Option<usize> {
+    fn update(
+        &mut self,
+        end: Instant,
+        duration: Duration,
+        successes: u64,
+        totals: Totals,
+        peak: usize,
+    ) -> Option<usize> {
         if self.overruled.is_some() {
             return None;
         }

@@ -75,7 +75,10 @@ impl Permits {
     #[cold]
     fn steal(&self, home: usize, respectful: bool) -> Taken {
         let others = (1..self.shards.len()).map(|step| self.shard(home + step).take(respectful));
-        others.into_iter().find(|taken| *taken != Taken::None).unwrap_or(Taken::None)
+        others
+            .into_iter()
+            .find(|taken| *taken != Taken::None)
+            .unwrap_or(Taken::None)
     }
 
     /// Gives one back. Says whether somebody has to look after the line.
@@ -130,7 +133,10 @@ impl Shard {
             if word & FREE == 0 {
                 return Taken::None;
             }
-            match self.0.compare_exchange_weak(word, word - 1, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(word, word - 1, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return Taken::Held(successes_in(word)),
                 Err(now) => word = now,
             }

@@ -70,7 +70,12 @@ impl Routes {
     }
 
     /// The key of this request: by what the user says its name is, else by the method where it is gRPC.
-    pub(super) fn key(&self, head: Option<Head<'_>>, name_of: Option<&NameOf>, is_grpc: impl FnOnce() -> bool) -> RouteKey {
+    pub(super) fn key(
+        &self,
+        head: Option<Head<'_>>,
+        name_of: Option<&NameOf>,
+        is_grpc: impl FnOnce() -> bool,
+    ) -> RouteKey {
         let name = head.and_then(|head| match name_of {
             Some(name_of) => name_of(head),
             None => is_grpc().then(|| head.uri.path()),
@@ -103,14 +108,19 @@ impl Routes {
 
     fn give(&self, key: RouteKey) -> usize {
         for place in self.places_of(key) {
-            match place.key.compare_exchange(0, key.0, Ordering::AcqRel, Ordering::Acquire) {
+            match place
+                .key
+                .compare_exchange(0, key.0, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => {
                     let number = self.known.fetch_add(1, Ordering::AcqRel);
                     if number >= ROUTES {
                         return 0;
                     }
                     self.route(number);
-                    place.number.store(u16::try_from(number).unwrap_or_default(), Ordering::Release);
+                    place
+                        .number
+                        .store(u16::try_from(number).unwrap_or_default(), Ordering::Release);
                     return number;
                 }
                 Err(known) if known == key.0 => return place.number.load(Ordering::Acquire).into(),
@@ -200,7 +210,9 @@ mod tests {
     #[test]
     fn past_a_thousand_the_rest_share_one() {
         let routes = Routes::new();
-        let numbers: Vec<_> = (0..3_000).map(|n| routes.learn(key(&routes, &format!("/{n}")))).collect();
+        let numbers: Vec<_> = (0..3_000)
+            .map(|n| routes.learn(key(&routes, &format!("/{n}"))))
+            .collect();
         assert_eq!(numbers[..999], (1..1_000).collect::<Vec<_>>());
         assert!(numbers[999..].iter().all(|number| *number == 0));
         assert_eq!(routes.known().count(), 1_000);

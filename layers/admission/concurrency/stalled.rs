@@ -70,7 +70,10 @@ impl Stalled {
     /// Takes the permit back. No, if somebody took it meanwhile.
     pub(super) fn take_back(&self, deposit: Deposit) -> bool {
         let mut bodies = self.bodies();
-        let is_there = bodies.slots.get(deposit.slot).is_some_and(|body| body.name == deposit.name);
+        let is_there = bodies
+            .slots
+            .get(deposit.slot)
+            .is_some_and(|body| body.name == deposit.name);
         if is_there {
             bodies.slots.remove(deposit.slot);
         }

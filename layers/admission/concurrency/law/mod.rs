@@ -123,7 +123,11 @@ fn real_u64(count: u64) -> f64 {
 }
 
 /// The limit next to a number. 0 for what is none.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from f64 saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast from f64 saturates"
+)]
 fn whole(limit: f64) -> usize {
     limit.round() as usize
 }

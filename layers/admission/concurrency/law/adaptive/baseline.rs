@@ -26,7 +26,12 @@ impl Baselines {
         }
         let known = |timed: &&Timed| self.of(timed.route) > 0.0;
         let taken: f64 = pool.routes.iter().filter(known).map(|timed| timed.seconds).sum();
-        let worth: f64 = pool.routes.iter().filter(known).map(|timed| timed.samples * self.of(timed.route)).sum();
+        let worth: f64 = pool
+            .routes
+            .iter()
+            .filter(known)
+            .map(|timed| timed.samples * self.of(timed.route))
+            .sum();
         let signal = if worth > 0.0 { (taken / worth).max(1.0) } else { 1.0 };
         for timed in &pool.routes {
             if self.of(timed.route) <= 0.0 {
@@ -35,7 +40,11 @@ impl Baselines {
         }
         let taken: f64 = pool.routes.iter().map(|timed| timed.seconds).sum();
         let samples: f64 = pool.routes.iter().map(|timed| timed.samples).sum();
-        let worth: f64 = pool.routes.iter().map(|timed| timed.samples * self.of(timed.route)).sum();
+        let worth: f64 = pool
+            .routes
+            .iter()
+            .map(|timed| timed.samples * self.of(timed.route))
+            .sum();
         Some(Worth {
             signal: (taken / worth).max(LEAST),
             busy: worth / samples * pool.successes / pool.seconds,

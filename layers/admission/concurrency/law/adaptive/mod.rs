@@ -99,7 +99,9 @@ impl Adaptive {
     fn free(&mut self, window: &Window<'_>) {
         self.pool = Pool::default();
         self.pool.add(window);
-        let Some(worth) = self.baselines.weigh(&self.pool) else { return };
+        let Some(worth) = self.baselines.weigh(&self.pool) else {
+            return;
+        };
         let peak = real(window.peak);
         if peak < 0.5 * self.limit || worth.signal < 1.0 {
             self.baselines.follow(&self.pool, 1.0, 1_000.0);
@@ -127,7 +129,9 @@ impl Adaptive {
     fn loaded(&mut self, window: &Window<'_>) {
         self.pool.add(window);
         self.until_probe -= window.duration.as_secs_f64();
-        let Some(worth) = self.baselines.weigh(&self.pool) else { return };
+        let Some(worth) = self.baselines.weigh(&self.pool) else {
+            return;
+        };
         if self.compare(30.0) {
             return;
         }
@@ -153,12 +157,20 @@ impl Adaptive {
         let busy = worth.busy.max(self.limit / worth.signal);
         let grow = self.headroom - 2.0 / self.pool.successes.sqrt();
         let target = self.headroom * busy + busy.sqrt();
-        if worth.signal < grow { target.max(1.5 * self.limit) } else { target }
+        if worth.signal < grow {
+            target.max(1.5 * self.limit)
+        } else {
+            target
+        }
     }
 
     fn probe(&mut self) {
         let home = self.limit;
-        let to = if whole(home * 0.7) < whole(home) { home * 0.7 } else { home + 1.0 };
+        let to = if whole(home * 0.7) < whole(home) {
+            home * 0.7
+        } else {
+            home + 1.0
+        };
         self.go(to);
         self.phase = Phase::Probing { home };
         self.schedule();
@@ -187,7 +199,9 @@ impl Adaptive {
 
     /// Whether the rate rose with the limit: then the lower one was not a queue, and its latency is a baseline.
     fn compare(&mut self, least: f64) -> bool {
-        let Some((limit, before)) = self.before.take() else { return false };
+        let Some((limit, before)) = self.before.take() else {
+            return false;
+        };
         let (Some(now), Some(then)) = (self.baselines.weigh(&self.pool), self.baselines.weigh(&before)) else {
             return false;
         };
