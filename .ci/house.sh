@@ -39,7 +39,7 @@ use warnings;
 my @rows = (
     [qw(axum tonic reqwest testing)],
     [qw(stack)],
-    [qw(deadline cancel retry hedge observe fault lifecycle)],
+    [qw(criticality deadline cancel retry hedge observe fault lifecycle)],
     [qw(admission budget)],
     [qw(body rejection outcome)],
     [qw(context)],

@@ -25,11 +25,14 @@
 //! ```text
 //!  server, outermost first                      client, outermost first
 //!
-//!  ObserveLayer          every ending           ObserveLayer             every ending
-//!  RenderLayer           how we say no          TimeoutLayer             a bound per attempt
-//!  Drain                 the gate at shutdown   AdmissionLayer           a policy of one's own
-//!  DeadlineLayer         reads, caps, enforces  PropagateDeadlineLayer   writes what remains
+//!  ObserveLayer          every ending           ObserveLayer               every ending
+//!  RenderLayer           how we say no          TimeoutLayer               a bound per attempt
+//!  Drain                 the gate at shutdown   AdmissionLayer             a policy of one's own
+//!  CriticalityLayer      how much it matters    PropagateDeadlineLayer     writes what remains
+//!  DeadlineLayer         reads, caps, enforces  PropagateCriticalityLayer  how much it matters
 //!  CancelLayer           ends with its caller     transport
+//!  RateLimitLayer        how often, for each
+//!  LoadShedLayer         when all is too much
 //!  AdmissionLayer        a policy of one's own
 //!  ShieldLayer           where work must go on
 //!    handler
@@ -47,6 +50,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
+//! | `rate` | `RateLimitLayer`, on governor: how often, for all or for each key |
 //! | `tracing` | events, where a layer finds what a developer should know |
 //! | `full` | all of them |
 //!
@@ -64,6 +68,7 @@ pub mod admission;
 pub mod body;
 pub mod cancel;
 pub mod context;
+pub mod criticality;
 pub mod deadline;
 pub mod observe;
 pub mod outcome;
@@ -71,11 +76,14 @@ pub mod registry;
 pub mod rejection;
 pub mod stack;
 
+#[cfg(feature = "rate")]
+pub use self::admission::rate::RateLimitLayer;
 pub use self::{
-    admission::{AdmissionLayer, concurrency::ConcurrencyLimitLayer},
+    admission::{AdmissionLayer, concurrency::ConcurrencyLimitLayer, shed::LoadShedLayer},
     body::BoxError,
     cancel::{CancelLayer, ShieldLayer},
     context::{Cancelled, Context, ContextGuard, Criticality},
+    criticality::{CriticalityLayer, PropagateCriticalityLayer},
     deadline::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer},
     observe::ObserveLayer,
     rejection::Rejection,

@@ -52,7 +52,10 @@ mod arrival;
 pub mod concurrency;
 pub mod drain;
 mod optional;
+#[cfg(feature = "rate")]
+pub mod rate;
 mod service;
+pub mod shed;
 mod typed;
 mod wait;
 

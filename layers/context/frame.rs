@@ -218,6 +218,31 @@ impl Drop for InScope {
     }
 }
 
+/// Another criticality in scope. All else stays as it is around it, and stays where it is: no cancellation is asked for.
+#[must_use = "the criticality leaves the scope when this is dropped"]
+pub(crate) struct Graded {
+    outer: Criticality,
+}
+
+impl Graded {
+    #[inline]
+    pub(crate) fn enter(criticality: Criticality) -> Self {
+        let marks = MARKS.get();
+        MARKS.set(marks.at(criticality));
+        Self {
+            outer: marks.criticality(),
+        }
+    }
+}
+
+/// What was made of the context in between, its cancellation, stays.
+impl Drop for Graded {
+    #[inline]
+    fn drop(&mut self) {
+        MARKS.set(MARKS.get().at(self.outer));
+    }
+}
+
 /// The cancellation in scope around that of a child. All else of a child is as it is around it, and stays where it is.
 pub(super) struct Above {
     node: Option<Arc<Node>>,

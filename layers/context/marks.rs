@@ -70,6 +70,13 @@ impl Marks {
         Self(self.0 & others | (cancellation.code() as u64) << CANCELLATION)
     }
 
+    /// The same at another criticality.
+    #[inline]
+    pub(super) const fn at(self, criticality: Criticality) -> Self {
+        let others = !(0xff << CRITICALITY);
+        Self(self.0 & others | (criticality as u64) << CRITICALITY)
+    }
+
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "its half of the word")]
     pub(super) const fn attempt(self) -> u32 {

@@ -72,7 +72,7 @@ pub use self::{
     task::{Task, TaskError},
 };
 pub(crate) use self::{
-    frame::{Facts, Frame},
+    frame::{Facts, Frame, Graded},
     owned::Scope,
 };
 

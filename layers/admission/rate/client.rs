@@ -127,9 +127,9 @@ impl ClientAddress {
         let address = if self.hops > 0 {
             let lines = head.headers.get_all(&self.header);
             if self.header == FORWARDED {
-                forwarded::nth_from_right(lines, self.hops).and_then(forwarded::element)
+                forwarded::nth_from_right(&lines, self.hops).and_then(forwarded::element)
             } else {
-                forwarded::nth_from_right(lines, self.hops).and_then(forwarded::node)
+                forwarded::nth_from_right(&lines, self.hops).and_then(forwarded::node)
             }
         } else if let Some(peer) = &self.peer {
             peer(head)

@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
     Quota, Quotas,
-    gcra::{self, Denied, Grant, Tats},
-    state::{Place, Tally},
+    gcra::{self, NotBefore, Place},
+    state::Tally,
 };
 
 /// One state for all requests, without a lock: a number for each quota.
@@ -19,44 +19,55 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    pub(super) fn grant(&self, quotas: &[Quota], now: u64, latest: u64) -> (Tats, Result<Grant, Denied>) {
+    #[inline]
+    pub(super) fn grant(&self, quotas: &[Quota], place: &mut Place, now: u64, latest: u64) -> Result<u64, NotBefore> {
         loop {
-            let seen = self.tats.each_ref().map(|tat| tat.load(Ordering::Acquire));
-            let decided = gcra::grant(quotas, &seen, now, latest);
-            let Ok(mut grant) = decided else {
+            for (seen, tat) in place.before.iter_mut().zip(&self.tats).take(quotas.len()) {
+                *seen = tat.load(Ordering::Acquire);
+            }
+            let decided = gcra::grant(quotas, place, now, latest);
+            let Ok(at) = decided else {
                 self.rejected.fetch_add(1, Ordering::Relaxed);
-                return (seen, decided);
+                return decided;
             };
-            if let Some(before) = self.take(quotas, seen, &mut grant, now) {
-                let count = if grant.at > now { &self.waited } else { &self.allowed };
+            if self.take(quotas, place, now, at) {
+                let count = if at > now { &self.waited } else { &self.allowed };
                 count.fetch_add(1, Ordering::Relaxed);
-                return (before, Ok(grant));
+                return decided;
             }
         }
     }
 
-    /// Takes one of each at the time granted, and says what was there before; or takes of none.
-    fn take(&self, quotas: &[Quota], mut before: Tats, grant: &mut Grant, now: u64) -> Option<Tats> {
-        for (index, quota) in quotas.iter().enumerate() {
-            let (tat, seen, next) = (self.tats.get(index)?, before.get_mut(index)?, grant.next.get_mut(index)?);
-            while let Err(changed) = tat.compare_exchange_weak(*seen, *next, Ordering::AcqRel, Ordering::Acquire) {
-                *seen = changed;
-                if let Ok(later) = gcra::step(quota, changed, grant.at) {
-                    *next = later;
-                    continue;
-                }
-                let taken = quotas.get(..index)?;
-                if grant.at > now {
-                    self.leave(&Place { before, after: grant.next, quotas: taken.len() });
-                } else {
-                    for (tat, quota) in self.tats.iter().zip(taken) {
-                        tat.fetch_sub(quota.interval_nanos(), Ordering::AcqRel);
-                    }
-                }
-                return None;
+    /// Takes the place, or of each quota another at the same time; or takes of none.
+    #[inline]
+    fn take(&self, quotas: &[Quota], place: &mut Place, now: u64, at: u64) -> bool {
+        let states = self.tats.iter().zip(place.before.iter_mut().zip(&mut place.after));
+        for (index, (quota, (tat, (before, after)))) in quotas.iter().zip(states).enumerate() {
+            while let Err(changed) = tat.compare_exchange_weak(*before, *after, Ordering::AcqRel, Ordering::Acquire) {
+                *before = changed;
+                let Ok(next) = gcra::step(quota, changed, at) else {
+                    self.undo(quotas, place, index, at > now);
+                    return false;
+                };
+                *after = next;
             }
         }
-        Some(before)
+        true
+    }
+
+    /// Gives the first so many quotas back what was just taken of them.
+    #[cold]
+    fn undo(&self, quotas: &[Quota], place: &Place, taken: usize, reserved: bool) {
+        if reserved {
+            self.leave(&Place {
+                quotas: taken,
+                ..*place
+            });
+            return;
+        }
+        for (tat, quota) in self.tats.iter().zip(quotas).take(taken) {
+            tat.fetch_sub(quota.interval_nanos(), Ordering::AcqRel);
+        }
     }
 
     /// Gives a place back to the quotas of which it is the last.

@@ -13,6 +13,9 @@ use super::{
 pub(super) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
+/// As long as most items are.
+const ITEM: usize = 40;
+
 /// What the policies are: the quota `q` as it is written, and its window `w` in whole seconds.
 pub(super) fn policy(quotas: &Quotas) -> Option<HeaderValue> {
     list(quotas.as_slice().iter().map(|quota| {
@@ -31,7 +34,8 @@ pub(super) fn standing(quotas: &Quotas, tats: &Tats, now: u64) -> Option<HeaderV
 }
 
 fn list<'a>(items: impl Iterator<Item = (&'a Quota, [(&'static KeyRef, Option<u64>); 2])>) -> Option<HeaderValue> {
-    let mut field = ListSerializer::new();
+    let mut text = String::with_capacity(items.size_hint().0 * ITEM);
+    let mut field = ListSerializer::with_buffer(&mut text);
     for (quota, parameters) in items {
         let name = StringRef::from_str(quota.name()).unwrap_or(string_ref("quota"));
         let mut item = field.bare_item(name);
@@ -40,7 +44,8 @@ fn list<'a>(items: impl Iterator<Item = (&'a Quota, [(&'static KeyRef, Option<u6
                 item = item.parameter(key, value);
             }
         }
-        item.finish();
+        let _ = item.finish();
     }
-    field.finish()?.try_into().ok()
+    field.finish()?;
+    text.try_into().ok()
 }

@@ -3,7 +3,7 @@
 //! The right end is what trusted proxies wrote, the left what anybody sent. So nothing is parsed from the left: an open
 //! quotation mark there, meant to swallow what is appended to it, is never reached.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::header::{GetAll, HeaderValue};
 
@@ -11,8 +11,10 @@ use http::header::{GetAll, HeaderValue};
 ///
 /// Empty entries count. Passed over (RFC 9110, section 5.6.1), they would let a proxy that knows no address promote an entry
 /// that a stranger wrote.
-pub(super) fn nth_from_right(lines: GetAll<'_, HeaderValue>, n: usize) -> Option<&[u8]> {
-    let entries = lines.iter().rev().flat_map(|line| Entries { rest: Some(line.as_bytes()) });
+pub(super) fn nth_from_right<'a>(lines: &GetAll<'a, HeaderValue>, n: usize) -> Option<&'a [u8]> {
+    let entries = lines.iter().rev().flat_map(|line| Entries {
+        rest: Some(line.as_bytes()),
+    });
     entries.skip(n.checked_sub(1)?).map(<[u8]>::trim_ascii).next()
 }
 
@@ -26,7 +28,9 @@ impl<'a> Iterator for Entries<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest.take()?;
-        let Some(comma) = separator(rest, b',') else { return Some(rest) };
+        let Some(comma) = separator(rest, b',') else {
+            return Some(rest);
+        };
         self.rest = rest.get(..comma);
         rest.get(comma + 1..)
     }
@@ -86,17 +90,21 @@ pub(super) fn node(node: &[u8]) -> Option<IpAddr> {
     if let Ok(address) = node.parse::<IpAddr>() {
         return Some(address);
     }
-    match node.split_once(':') {
-        // An obfuscated port hides nothing of the address.
-        Some((address, port)) if is_port(port) => address.parse().ok().map(IpAddr::V4),
-        _ => node.parse::<SocketAddr>().ok().map(|address| address.ip()),
-    }
+    // An obfuscated port hides nothing of the address.
+    let (address, _) = node.split_once(':').filter(|(_, port)| is_port(port))?;
+    address.parse::<Ipv4Addr>().ok().map(Into::into)
 }
 
 /// A node's port: digits, or an obfuscated one.
 fn is_port(port: &str) -> bool {
-    let hidden = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    port.parse::<u16>().is_ok() || port.strip_prefix('_').is_some_and(|name| !name.is_empty() && hidden(name))
+    let hidden = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    port.parse::<u16>().is_ok()
+        || port
+            .strip_prefix('_')
+            .is_some_and(|name| !name.is_empty() && hidden(name))
 }
 
 /// Without quotation marks. An address has nothing to be escaped, so a backslash within makes it none.

@@ -18,46 +18,52 @@ use super::{Quota, Quotas};
 /// A state, or the next one: of as many quotas as stand together.
 pub(super) type Tats = [u64; Quotas::MAX];
 
-/// What is granted: from when, and what the state is then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Grant {
-    pub(super) at: u64,
-    pub(super) next: Tats,
+/// What was decided by, and what it makes of it: the states of so many quotas before one request is taken of each, and after.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    pub(super) before: Tats,
+    pub(super) after: Tats,
+    pub(super) quotas: usize,
 }
 
 /// Not granted: when it could be, at the earliest. `None` is never.
-pub(super) type Denied = Option<u64>;
+pub(super) type NotBefore = Option<u64>;
 
-/// Grants one request now, or else at the earliest, if that is not after `latest`: of all quotas or of none.
-pub(super) fn grant(quotas: &[Quota], tats: &Tats, now: u64, latest: u64) -> Result<Grant, Denied> {
-    match all(quotas, tats, now) {
+/// Grants one request now, or else at the earliest, if that is not after `latest`: of all quotas or of none. Says when.
+#[inline]
+pub(super) fn grant(quotas: &[Quota], place: &mut Place, now: u64, latest: u64) -> Result<u64, NotBefore> {
+    place.quotas = quotas.len();
+    match all(quotas, place, now) {
         // Where the last of them has one again, each of them has.
-        Err(Some(earliest)) if earliest <= latest => all(quotas, tats, earliest),
+        Err(Some(earliest)) if earliest <= latest => all(quotas, place, earliest),
         decided => decided,
     }
 }
 
 #[inline]
-fn all(quotas: &[Quota], tats: &Tats, at: u64) -> Result<Grant, Denied> {
-    let mut next = *tats;
+fn all(quotas: &[Quota], place: &mut Place, at: u64) -> Result<u64, NotBefore> {
     let mut earliest = 0;
-    for (quota, tat) in quotas.iter().zip(&mut next) {
-        match step(quota, *tat, at) {
-            Ok(next) => *tat = next,
-            Err(denied) => earliest = earliest.max(denied?),
+    for (quota, (before, after)) in quotas.iter().zip(place.before.iter().zip(&mut place.after)) {
+        match step(quota, *before, at) {
+            Ok(next) => *after = next,
+            Err(not_before) => earliest = earliest.max(not_before.ok_or(None)?),
         }
     }
-    if earliest > 0 {
-        return Err(Some(earliest));
+    if earliest == 0 { Ok(at) } else { Err(Some(earliest)) }
+}
+
+impl Place {
+    /// What each of its quotas was before, and after.
+    pub(super) fn each(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.before.into_iter().zip(self.after).take(self.quotas)
     }
-    Ok(Grant { at, next })
 }
 
 /// One request of one quota: the next state, or when there is one again.
 ///
 /// governor decides. It is given a clock and a store that are a number each, and the compiler leaves the arithmetic.
 #[inline]
-pub(super) fn step(quota: &Quota, tat: u64, at: u64) -> Result<u64, Denied> {
+pub(super) fn step(quota: &Quota, tat: u64, at: u64) -> Result<u64, NotBefore> {
     let limiter = RateLimiter::<_, _, _, NoOpMiddleware<Nanos>>::new(law(quota)?, Tat(tat.into()), At(0.into()));
     limiter.clock().0.set(at);
     match limiter.check() {
@@ -67,8 +73,10 @@ pub(super) fn step(quota: &Quota, tat: u64, at: u64) -> Result<u64, Denied> {
 }
 
 #[inline]
-fn law(quota: &Quota) -> Result<governor::Quota, Denied> {
-    let burst = NonZeroU32::new(quota.burst_size()).filter(|_| !quota.is_closed()).ok_or(None)?;
+fn law(quota: &Quota) -> Result<governor::Quota, NotBefore> {
+    let burst = NonZeroU32::new(quota.burst_size())
+        .filter(|_| !quota.is_closed())
+        .ok_or(None)?;
     let rate = governor::Quota::with_period(quota.interval()).ok_or(None)?;
     Ok(rate.allow_burst(burst))
 }
@@ -120,7 +128,7 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::quota::SPAN, *};
 
     const S: u64 = 1_000_000_000;
 
@@ -178,14 +186,15 @@ mod tests {
         #[test]
         fn all_or_none(pair in (quotas(), quotas()), gaps in prop::collection::vec(0..10_000_000u64, 1..200)) {
             let quotas = [pair.0, pair.1];
-            let (mut tats, mut now) = ([0; Quotas::MAX], 0);
+            let (mut place, mut now) = (Place::default(), 0);
             for gap in gaps {
                 now += gap;
-                let alone = [step(&quotas[0], tats[0], now), step(&quotas[1], tats[1], now)];
-                match grant(&quotas, &tats, now, 0) {
-                    Ok(granted) => {
-                        prop_assert_eq!(granted.next, [alone[0].unwrap(), alone[1].unwrap(), 0, 0]);
-                        tats = granted.next;
+                let alone = [step(&quotas[0], place.before[0], now), step(&quotas[1], place.before[1], now)];
+                match grant(&quotas, &mut place, now, 0) {
+                    Ok(at) => {
+                        prop_assert_eq!(at, now);
+                        prop_assert_eq!(place.after, [alone[0].unwrap(), alone[1].unwrap(), 0, 0]);
+                        place.before = place.after;
                     }
                     Err(earliest) => prop_assert_eq!(earliest, alone.into_iter().filter_map(Result::err).max().unwrap()),
                 }
@@ -194,14 +203,14 @@ mod tests {
 
         #[test]
         fn places_are_in_turn_and_conform(quota in quotas(), gaps in prop::collection::vec(0..5_000_000u64, 1..200)) {
-            let (mut tats, mut now, mut last) = ([0; Quotas::MAX], 0, 0);
+            let (mut place, mut now, mut last) = (Place::default(), 0, 0);
             let mut bucket = Bucket { credit: u128::MAX / 2, last: 0 };
             for gap in gaps {
                 now += gap;
-                let place = grant(&[quota], &tats, now, u64::MAX).unwrap();
-                prop_assert!(place.at >= now.max(last));
-                prop_assert!(bucket.take(&quota, place.at));
-                (tats, last) = (place.next, place.at);
+                let at = grant(&[quota], &mut place, now, u64::MAX).unwrap();
+                prop_assert!(at >= now.max(last));
+                prop_assert!(bucket.take(&quota, at));
+                (place.before, last) = (place.after, at);
             }
         }
     }
@@ -209,7 +218,10 @@ mod tests {
     #[test]
     fn a_closed_quota_grants_nothing_ever() {
         for closed in [Quota::per_second(0), Quota::per_second(1).burst(0)] {
-            assert_eq!(grant(&[Quota::per_second(1), closed], &[0; 4], S, u64::MAX), Err(None));
+            assert_eq!(
+                grant(&[Quota::per_second(1), closed], &mut Place::default(), S, u64::MAX),
+                Err(None)
+            );
             assert_eq!(left(&closed, 0, S), (0, None));
         }
     }
@@ -222,13 +234,13 @@ mod tests {
             Quota::per_hour(1).burst(u32::MAX),
             Quota::every(Duration::ZERO).burst(u32::MAX),
         ] {
-            let mut tats = [0; Quotas::MAX];
-            for now in [0, S, super::super::quota::SPAN] {
+            let mut place = Place::default();
+            for now in [0, S, SPAN] {
                 for _ in 0..3 {
-                    if let Ok(granted) = grant(&[quota], &tats, now, now + super::super::quota::SPAN) {
-                        tats = granted.next;
+                    if grant(&[quota], &mut place, now, now + SPAN).is_ok() {
+                        place.before = place.after;
                     }
-                    left(&quota, tats[0], now);
+                    left(&quota, place.before[0], now);
                 }
             }
         }

@@ -20,9 +20,9 @@ pub(super) const SPAN: u64 = 1 << 60;
 /// of time no more than `burst` plus what came back in it are admitted. Unless it is [set](Self::burst), the burst is the
 /// count: a new caller may spend a minute's quota in its first second, and then gets one at a time.
 ///
-/// What is written is what happens, to the nanosecond that comes back sooner: of `per_second(3)` one comes back every
-/// 333,333,333 ns, so that a second brings 3 and never 2. `Debug` says the effective interval and burst; they differ from what is
-/// written by less than a millionth up to 1,000 requests per second, and a thousandth up to a million.
+/// What is written is what happens. The interval is in whole nanoseconds, rounded down, so that a second brings the 3 of
+/// `per_second(3)` and never 2. `Debug` says the effective interval and burst; the rate is above the written one by less than a
+/// millionth up to 1,000 per second, and by less than a thousandth up to a million.
 ///
 /// | written | happens |
 /// |---|---|
@@ -135,10 +135,13 @@ impl Quota {
     pub(super) fn window(&self) -> (u64, Option<u64>) {
         const SECOND: u128 = 1_000_000_000;
         let (count, period) = (u64::from(self.count), self.period.as_nanos());
-        match u64::try_from(SECOND.checked_div(period).unwrap_or_default()) {
-            _ if period > 0 && period % SECOND == 0 => (count, Some(self.period.as_secs())),
-            Ok(periods) if period > 0 && SECOND % period == 0 => (count.saturating_mul(periods), Some(1)),
-            _ => (count, None),
+        if period > 0 && period.is_multiple_of(SECOND) {
+            (count, Some(self.period.as_secs()))
+        } else if SECOND.is_multiple_of(period) {
+            let periods = u64::try_from(SECOND / period).unwrap_or(u64::MAX);
+            (count.saturating_mul(periods), Some(1))
+        } else {
+            (count, None)
         }
     }
 }
@@ -221,7 +224,11 @@ mod tests {
             (Quota::per_hour(1_000), Duration::from_millis(3_600), 1_000),
             (Quota::per_day(1), Duration::from_secs(86_400), 1),
             (Quota::every(Duration::from_millis(250)), Duration::from_millis(250), 1),
-            (Quota::per(3, Duration::from_secs(1)), Duration::from_nanos(333_333_333), 3),
+            (
+                Quota::per(3, Duration::from_secs(1)),
+                Duration::from_nanos(333_333_333),
+                3,
+            ),
             // The corners, defined.
             (Quota::every(Duration::ZERO), Duration::from_nanos(1), 1),
             (Quota::per_second(u32::MAX), Duration::from_nanos(1), u32::MAX),

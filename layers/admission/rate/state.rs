@@ -1,7 +1,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hash, RandomState},
-    sync::{Arc, OnceLock},
+    sync::OnceLock,
 };
 
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     Quota,
     direct::Direct,
-    gcra::{Denied, Grant, Tats},
+    gcra::{NotBefore, Place},
     table::Table,
 };
 
@@ -36,15 +36,7 @@ pub(super) struct Tally {
     pub(super) keys: usize,
 }
 
-/// A place that was taken: what it made of the states of so many quotas.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) before: Tats,
-    pub(super) after: Tats,
-    pub(super) quotas: usize,
-}
-
-/// A key as the table knows it: 64 bits of SipHash under keys that are drawn for each limit, so that nobody can look for two
+/// A key as the table knows it: 64 bits of `SipHash` under keys that are drawn for each limit, so that nobody can look for two
 /// that collide. Among 100,000 keys two of that many collide by chance once in four billion times; they would share a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key(u64);
@@ -65,6 +57,7 @@ impl State {
     }
 
     /// That time, in nanoseconds since the epoch.
+    #[inline]
     pub(super) fn nanos(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(*self.epoch.get_or_init(|| now));
         let seconds = since.as_secs().saturating_mul(1_000_000_000);
@@ -73,14 +66,22 @@ impl State {
 
     /// Decides, and says what there was before.
     #[inline]
-    pub(super) fn grant(&self, key: Option<Key>, quotas: &[Quota], now: u64, latest: u64) -> (Tats, Result<Grant, Denied>) {
+    pub(super) fn grant(
+        &self,
+        key: Option<Key>,
+        quotas: &[Quota],
+        place: &mut Place,
+        now: u64,
+        latest: u64,
+    ) -> Result<u64, NotBefore> {
         match &self.kept {
-            Kept::Direct(direct) => direct.grant(quotas, now, latest),
-            Kept::Keyed(table) => table.grant(table_key(key), quotas, now, latest),
+            Kept::Direct(direct) => direct.grant(quotas, place, now, latest),
+            Kept::Keyed(table) => table.grant(table_key(key), quotas, place, now, latest),
         }
     }
 
-    fn leave(&self, key: Option<Key>, place: &Place) {
+    /// Gives a place back to the quotas of which it is the last.
+    pub(super) fn leave(&self, key: Option<Key>, place: &Place) {
         match &self.kept {
             Kept::Direct(direct) => direct.leave(place),
             Kept::Keyed(table) => table.leave(table_key(key), place),
@@ -110,36 +111,6 @@ impl fmt::Debug for Kept {
         match self {
             Self::Direct(direct) => direct.fmt(f),
             Self::Keyed(table) => table.fmt(f),
-        }
-    }
-}
-
-impl Place {
-    /// What each of its quotas was before, and after.
-    pub(super) fn each(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.before.into_iter().zip(self.after).take(self.quotas)
-    }
-}
-
-/// A place in the time to come, held for who waits for it. Dropped, it is given back, if it is still the last.
-#[derive(Debug)]
-pub(super) struct Reservation {
-    pub(super) state: Arc<State>,
-    pub(super) key: Option<Key>,
-    pub(super) held: Option<Place>,
-}
-
-impl Reservation {
-    /// The time has come: it is taken.
-    pub(super) fn take(&mut self) {
-        self.held = None;
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(place) = self.held.take() {
-            self.state.leave(self.key, &place);
         }
     }
 }

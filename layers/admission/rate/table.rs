@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     Quota, Quotas,
-    gcra::{self, Denied, Grant, Tats},
-    state::{Place, Tally},
+    gcra::{self, NotBefore, Place},
+    state::Tally,
 };
 
 /// How many keys a shard has at least, and how many shards there are at most.
@@ -63,29 +63,42 @@ impl Table {
         }
     }
 
-    pub(super) fn grant(&self, key: u64, quotas: &[Quota], now: u64, latest: u64) -> (Tats, Result<Grant, Denied>) {
-        let Some(mut entries) = self.shard(key) else {
-            return ([0; Quotas::MAX], Err(None));
-        };
+    pub(super) fn grant(
+        &self,
+        key: u64,
+        quotas: &[Quota],
+        place: &mut Place,
+        now: u64,
+        latest: u64,
+    ) -> Result<u64, NotBefore> {
+        let mut entries = self.shard(key).ok_or(None)?;
         let known = entries.index.get(&key).copied();
-        let mut tats = [0; Quotas::MAX];
-        if let Some(place) = known {
-            for (tat, kept) in tats.iter_mut().zip(entries.of(place, self.stride)) {
-                *tat = *kept;
+        if let Some(known) = known {
+            for (before, kept) in place.before.iter_mut().zip(entries.of(known, self.stride)) {
+                *before = *kept;
             }
         }
-        let decided = gcra::grant(quotas, &tats, now, latest);
-        match &decided {
-            Ok(grant) => {
-                let place = known.unwrap_or_else(|| entries.insert(key, now, self.room, self.stride));
-                for (kept, tat) in entries.of(place, self.stride).iter_mut().zip(grant.next) {
-                    *kept = tat;
-                }
-                *(if grant.at > now { &mut entries.tally.waited } else { &mut entries.tally.allowed }) += 1;
-            }
-            Err(_) => entries.tally.rejected += 1,
+        let decided = gcra::grant(quotas, place, now, latest);
+        let tally = &mut entries.tally;
+        let Ok(at) = decided else {
+            tally.rejected += 1;
+            return decided;
+        };
+        *(if at > now {
+            &mut tally.waited
+        } else {
+            &mut tally.allowed
+        }) += 1;
+        let known = known.unwrap_or_else(|| entries.insert(key, now, self.room, self.stride));
+        for (kept, after) in entries
+            .of(known, self.stride)
+            .iter_mut()
+            .zip(place.after)
+            .take(quotas.len())
+        {
+            *kept = after;
         }
-        (tats, decided)
+        decided
     }
 
     /// Gives a place back to the quotas of which it is the last.
@@ -134,7 +147,13 @@ impl Entries {
 
     /// When this one is idle.
     fn idle_at(&self, place: usize, stride: usize) -> u64 {
-        self.tats.iter().skip(place * stride).take(stride).copied().max().unwrap_or_default()
+        self.tats
+            .iter()
+            .skip(place * stride)
+            .take(stride)
+            .copied()
+            .max()
+            .unwrap_or_default()
     }
 
     /// Makes room for a key that is not there, and says where.

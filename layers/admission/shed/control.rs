@@ -1,9 +1,9 @@
 //! The control law, pure: it is given times and levels and says what share of the requests to shed.
 //!
-//! A proportional-integral controller, as in Uber's Cinnamon ("PID Controller for Cinnamon", 2023), which found it stable where
-//! AIMD and CoDel were not. What it steers is the *logarithm* of the share that is let in. DAGOR (Zhou et al., "Overload Control
-//! for Scaling WeChat Microservices", SoCC 2018) adapts that share by factors, too: a step from 50% to 45% of the load and one
-//! from 10% to 9% relieve by the same factor, so one set of gains fits an overload of 1.2 and one of 10.
+//! A proportional-integral controller, as in Uber's Cinnamon ("PID Controller for Cinnamon", 2023), which found it
+//! stable where AIMD and CoDel were not. What it steers is the *logarithm* of the share that is let in. DAGOR (Zhou et
+//! al., 2018, arXiv 1806.04075) adapts that share by factors, too: a step from 50% to 45% of the load and one from 10%
+//! to 9% relieve by the same factor, so one set of gains fits an overload of 1.2 and one of 10.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const PROPORTIONAL: f64 = 0.3;
 const INTEGRAL: f64 = 1.0;
 /// Never is more than this shed: one request in a hundred, the most critical, shows whether the trouble is over, and no
 /// signal that is stuck takes a service down altogether.
-pub(super) const MOST: f64 = 0.99;
+const MOST: f64 = 0.99;
 /// The longest time for which trouble is counted at once: nobody has seen what was between two samples.
 const LONGEST: Duration = Duration::from_millis(200);
 
@@ -38,7 +38,8 @@ pub(super) struct Controller {
 impl Controller {
     /// The share to shed, 0 to [`MOST`], after another `passed` in this excess, -1 to 1.
     ///
-    /// The integral never leaves the range of what can be shed (no windup), so recovery begins with the first calm sample.
+    /// The integral never leaves the range of what can be shed (no windup), so recovery begins with the first calm
+    /// sample.
     pub(super) fn step(&mut self, passed: Duration, excess: f64) -> f64 {
         let most = -(1.0 - MOST).ln();
         let excess = excess.clamp(-1.0, 1.0);
@@ -72,7 +73,8 @@ mod tests {
         (0..steps).map(step).collect()
     }
 
-    /// A server with a queue, at `load` times its capacity: its level is the queue's delay, of 100 ms. Goodput in `done`.
+    /// A server with a queue, at `load` times its capacity: its level is the queue's delay, of 100 ms. Goodput in
+    /// `done`.
     fn queue(load: f64, done: &mut Vec<f64>) -> impl FnMut(f64) -> f64 {
         let mut delay: f64 = 0.0;
         move |shed| {
@@ -86,7 +88,15 @@ mod tests {
 
     #[test]
     fn the_excess_is_zero_at_the_set_point_and_one_at_the_ends() {
-        for (level, expected) in [(0.0, -1.0), (0.4, -0.5), (0.8, 0.0), (0.9, 0.5), (1.0, 1.0), (7.0, 1.0), (-7.0, -1.0)] {
+        for (level, expected) in [
+            (0.0, -1.0),
+            (0.4, -0.5),
+            (0.8, 0.0),
+            (0.9, 0.5),
+            (1.0, 1.0),
+            (7.0, 1.0),
+            (-7.0, -1.0),
+        ] {
             let excess = excess(level, set_point());
             assert!((excess - expected).abs() < 1e-9, "{level}: {excess}");
         }
@@ -98,7 +108,10 @@ mod tests {
             let mut done = Vec::new();
             let ran = run(600, queue(load, &mut done));
             let (too_much, late) = (1.0 - 1.0 / load, &ran[300..]);
-            assert!(late.iter().all(|(_, shed)| (shed - too_much).abs() < 0.02), "{load}: {late:?}");
+            assert!(
+                late.iter().all(|(_, shed)| (shed - too_much).abs() < 0.02),
+                "{load}: {late:?}"
+            );
             assert!(done[300..].iter().all(|done| *done > 0.98), "{load}");
         }
     }
@@ -122,6 +135,17 @@ mod tests {
             let (least, most) = shares.fold((1.0_f64, 0.0_f64), |(a, b), s| (a.min(s), b.max(s)));
             assert!(most - least < 0.1, "{load} {time_constant}: {least} to {most}");
         }
+    }
+
+    #[test]
+    fn a_trouble_of_hours_is_forgotten_as_soon_as_one_of_seconds() {
+        let mut controller = Controller::default();
+        for _ in 0..100_000 {
+            controller.step(TICK, 1.0);
+        }
+        let calm: Vec<_> = (0..50).map(|_| controller.step(TICK, -1.0)).collect();
+        assert!(calm[0] < MOST, "no windup: it begins at once");
+        assert!(calm[49].abs() < f64::EPSILON, "{calm:?}");
     }
 
     #[test]
@@ -154,7 +178,8 @@ mod tests {
                 shed = controller.step(TICK, excess);
             }
             let (calmer, worse) = (f64::min(one, other), f64::max(one, other));
-            let (calmer, worse) = (controller.clone().step(TICK, calmer), controller.clone().step(TICK, worse));
+            let mut copy = controller;
+            let (calmer, worse) = (copy.step(TICK, calmer), controller.step(TICK, worse));
             prop_assert!(calmer <= worse);
             for next in [calmer, worse] {
                 let change = ((1.0 - next).ln() - (1.0 - shed).ln()).abs();

@@ -1,4 +1,5 @@
-//! Who is below: the four criticalities as bands of one scale, and the share of the requests that is below a mark on it.
+//! Who is below: the four criticalities as bands of one scale, and the share of the requests that is below a mark on
+//! it.
 
 use std::fmt;
 
@@ -11,9 +12,9 @@ const TOP: u32 = 4 * BAND;
 
 /// A mark on the scale of requests: who is below is rejected on arrival.
 ///
-/// The scale has a band for each [`Criticality`], sheddable at the bottom; within its band a request has a place by the hash of
-/// its [key](super::LoadShedLayer::key), or a random one. So a floor is a band, below which all are rejected, and the share that
-/// is rejected of the band itself.
+/// The scale has a band for each [`Criticality`], sheddable at the bottom; within its band a request has a place by the
+/// hash of its [key](super::LoadShedLayer::key), or a random one. So a floor is a band, below which all are rejected,
+/// and the share that is rejected of the band itself.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Floor(u32);
 
@@ -26,8 +27,13 @@ impl Floor {
         Self(criticality as u32 * BAND)
     }
 
-    /// All that is less critical is rejected, and this share of the criticality itself: 0 to 1, to which others are capped.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1, times a band")]
+    /// All that is less critical is rejected, and this share of the criticality itself: 0 to 1, to which others are
+    /// capped.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 1, times a band"
+    )]
     pub fn within(criticality: Criticality, share: f64) -> Self {
         Self(Self::below(criticality).0 + (share.clamp(0.0, 1.0) * f64::from(BAND)) as u32)
     }
@@ -59,7 +65,9 @@ impl Floor {
     #[inline]
     pub(super) fn rejects(self, criticality: Criticality, place: impl FnOnce() -> u64) -> bool {
         let band = Self::below(criticality).0;
-        let Some(within) = self.0.checked_sub(band) else { return false };
+        let Some(within) = self.0.checked_sub(band) else {
+            return false;
+        };
         within >= BAND || (within > 0 && place() >> (u64::BITS - BITS) < u64::from(within))
     }
 }
@@ -81,9 +89,9 @@ impl fmt::Debug for Floor {
 
 /// How the requests of late are spread over the bands; older ones count half with each window.
 ///
-/// Without it a share could not be turned into a floor: most services have all their traffic in one band, and a floor that
-/// moved evenly over the scale would travel through empty ones first. DAGOR keeps a histogram for this, Cinnamon a cumulative
-/// distribution of priorities.
+/// Without it a share could not be turned into a floor: most services have all their traffic in one band, and a floor
+/// that moved evenly over the scale would travel through empty ones first. DAGOR keeps a histogram for this, Cinnamon a
+/// cumulative distribution of priorities.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mix([f64; 4]);
 
@@ -105,7 +113,8 @@ impl Mix {
         }
     }
 
-    /// The floor below which this share of the requests is. A band is touched only when those below it are all rejected.
+    /// The floor below which this share of the requests is. A band is touched only when those below it are all
+    /// rejected.
     pub(super) fn floor(&self, share: f64) -> Floor {
         let mut left = share.clamp(0.0, 1.0) * self.0.iter().sum::<f64>();
         for (criticality, weight) in Criticality::ALL.into_iter().zip(self.0) {
@@ -130,10 +139,30 @@ mod tests {
     fn a_floor_is_a_band_and_a_share_of_it() {
         let table = [
             (Floor::NONE, "none", [false; 5], [false; 5]),
-            (Floor::within(Criticality::SheddablePlus, 0.5), "50.0% of sheddable-plus", [true; 5], [false; 5]),
-            (Floor::below(Criticality::Critical), "0.0% of critical", [true; 5], [false; 5]),
-            (Floor::within(Criticality::Critical, 0.6), "60.0% of critical", [true; 5], [true, true, true, false, false]),
-            (Floor::within(Criticality::CriticalPlus, 9.0), "100.0% of critical-plus", [true; 5], [true; 5]),
+            (
+                Floor::within(Criticality::SheddablePlus, 0.5),
+                "50.0% of sheddable-plus",
+                [true; 5],
+                [false; 5],
+            ),
+            (
+                Floor::below(Criticality::Critical),
+                "0.0% of critical",
+                [true; 5],
+                [false; 5],
+            ),
+            (
+                Floor::within(Criticality::Critical, 0.6),
+                "60.0% of critical",
+                [true; 5],
+                [true, true, true, false, false],
+            ),
+            (
+                Floor::within(Criticality::CriticalPlus, 9.0),
+                "100.0% of critical-plus",
+                [true; 5],
+                [true; 5],
+            ),
         ];
         for (floor, name, sheddable, critical) in table {
             assert_eq!(floor.to_string(), name);
@@ -141,7 +170,10 @@ mod tests {
             assert_eq!(rejects(Criticality::Sheddable), sheddable, "{name}");
             assert_eq!(rejects(Criticality::Critical), critical, "{name}");
         }
-        assert_eq!(Floor::within(Criticality::Critical, f64::NAN), Floor::below(Criticality::Critical));
+        assert_eq!(
+            Floor::within(Criticality::Critical, f64::NAN),
+            Floor::below(Criticality::Critical)
+        );
     }
 
     #[test]
@@ -158,7 +190,8 @@ mod tests {
     }
 
     proptest! {
-        /// The rejected share is what was asked for, none above is touched before all below are, and more means no lower floor.
+        /// The rejected share is what was asked for, none above is touched before all below are, and more means no
+        /// lower floor.
         #[test]
         fn a_share_is_taken_from_below(
             arrived in prop::array::uniform4(0_u64..1000), one in 0.0..=1.0, other in 0.0..=1.0,

@@ -14,8 +14,8 @@ pub use self::{lag::RuntimeLag, memory::Memory, pressure::CpuPressure, queue::Qu
 
 /// Something that tells how badly the process is doing.
 ///
-/// It is asked every 100 ms at most, by one caller at a time, on the path of a request: it must not block. What is costly to
-/// know it should remember for a while. A pair of a name and a closure is a signal:
+/// It is asked every 100 ms at most, by one caller at a time, on the path of a request: it must not block. What is
+/// costly to know it should remember for a while. A pair of a name and a closure is a signal:
 ///
 /// ```
 /// use buttress::LoadShedLayer;
@@ -33,13 +33,18 @@ pub trait Signal: Send + Sync {
     /// Its name, as metrics have it.
     fn name(&self) -> &'static str;
 
-    /// How bad it is at this time: 0 is nothing at all, 1 is as bad as it gets; what is beyond is taken for these. `None`, or not
-    /// a number: it cannot be known here, and does not count.
+    /// How bad it is at this time: 0 is nothing at all, 1 is as bad as it gets; what is beyond is taken for these.
+    /// `None`, or not a number: it cannot be known here, and does not count.
     fn level(&self, now: Instant) -> Option<f64>;
 
     /// A [`Monitor`](super::Monitor) was woken, so much later than it wanted. Most signals need not care.
     fn woken(&self, now: Instant, late: Duration) {
         let _ = (now, late);
+    }
+
+    /// Whether it sees more where a [`Monitor`](super::Monitor) runs.
+    fn wants_monitor(&self) -> bool {
+        false
     }
 }
 
@@ -64,6 +69,10 @@ impl<T: Signal + ?Sized> Signal for Arc<T> {
 
     fn woken(&self, now: Instant, late: Duration) {
         (**self).woken(now, late);
+    }
+
+    fn wants_monitor(&self) -> bool {
+        (**self).wants_monitor()
     }
 }
 

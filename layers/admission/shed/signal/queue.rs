@@ -12,8 +12,8 @@ use super::{Signal, ratio};
 
 /// How long requests wait in a queue, told by whoever has one.
 ///
-/// The level is the mean of what was [recorded](Self::record) since the last sample, in parts of the delay that is as bad as it
-/// gets. DAGOR sheds by this signal alone, at a mean of 20 ms. Clones are the same signal:
+/// The level is the mean of what was [recorded](Self::record) since the last sample, in parts of the delay that is as
+/// bad as it gets. DAGOR sheds by this signal alone, at a mean of 20 ms. Clones are the same signal:
 ///
 /// ```
 /// use buttress::{LoadShedLayer, admission::shed::QueueDelay};
@@ -25,8 +25,9 @@ use super::{Signal, ratio};
 /// delay.record(Duration::from_millis(3)); // where a request leaves the queue
 /// ```
 ///
-/// Record every departure: zero for those who did not wait, and those who gave up with what they waited. A queue that stands
-/// still and lets nobody go says nothing.
+/// Record every departure: zero for those who did not wait, and those who gave up with what they waited. A queue that
+/// stands still lets nobody go, and so says nothing: where yours can tell how long its oldest has waited, a closure
+/// over that is better.
 #[derive(Clone, Debug)]
 pub struct QueueDelay(Arc<Shared>);
 
@@ -76,10 +77,10 @@ mod tests {
     #[test]
     fn its_level_is_the_mean_since_it_was_last_asked() {
         let (delay, now) = (QueueDelay::new(Duration::from_millis(100)), Instant::now());
-        for millis in [0, 20, 40] {
+        for millis in [0, 25, 50] {
             delay.clone().record(Duration::from_millis(millis));
         }
-        assert_eq!(delay.level(now), Some(0.2));
+        assert_eq!(delay.level(now), Some(0.25));
         assert_eq!(delay.level(now), Some(0.0), "nobody waited");
         delay.record(Duration::MAX);
         assert_eq!(delay.level(now), Some(1.0));

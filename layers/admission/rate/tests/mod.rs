@@ -1,0 +1,4 @@
+mod address;
+mod fields;
+mod table;
+mod threads;
