@@ -13,6 +13,7 @@
     reason = "a bench reads the real clock and starts processes"
 )]
 
+#[allow(dead_code, unused_imports, reason = "each bench uses its part of it")]
 mod support;
 
 use std::{
@@ -33,7 +34,7 @@ use tower::{Layer, Service};
 use tower_http::timeout::{ResponseBodyDeadlineLayer, TimeoutLayer};
 use tower_resilience_timelimiter::TimeLimiterLayer;
 
-use self::support::{Aim, BARE, Drive, Handler, Requests, Results, Suite, Wheel};
+use self::support::{Aim, BARE, Drive, End, Handler, Requests, Results, Suite, Wheel};
 
 /// Every layer's limit: longer than any batch, and than the deadlines in the headers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ struct Scenario {
     drive: Drive,
     requests: Requests,
     handler: Handler,
-    read_body: bool,
+    end: End,
 }
 
 impl Scenario {
@@ -70,7 +71,7 @@ impl Scenario {
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + 'static,
         B: Body,
     {
-        let run = self.drive.requests(service, self.requests.clone(), self.read_body);
+        let run = self.drive.requests(service, self.requests.clone(), self.end);
         suite.case(self.group, name, over, run);
     }
 
@@ -208,7 +209,7 @@ fn suite() -> Suite {
         drive: busy.clone(),
         requests: requests.clone(),
         handler,
-        read_body: false,
+        end: End::Head,
     };
     for (group, requests) in IMMEDIATE.into_iter().zip(&requests) {
         scenario(group, requests, Handler::immediate()).all(&mut suite);
@@ -229,7 +230,7 @@ fn suite() -> Suite {
         &requests[0],
         Handler::immediate().body(b"hello, world"),
     );
-    body.read_body = true;
+    body.end = End::Body;
     body.body(&mut suite);
     suite
 }

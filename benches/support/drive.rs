@@ -36,6 +36,17 @@ pub(crate) enum Wheel {
 /// Before the nearest deadline of any request, after the end of any batch.
 const NEAR: Duration = Duration::from_millis(900);
 
+/// How far a request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// To the head of its response, which is dropped with its body unread.
+    Head,
+    /// To the end of its response's body.
+    Body,
+    /// Nowhere: it is rejected, by an error or by a response that says so.
+    Rejected,
+}
+
 /// Drives requests, in one runtime for all cases.
 #[derive(Clone)]
 pub(crate) struct Drive {
@@ -57,15 +68,31 @@ impl Drive {
         }
     }
 
-    /// A case's run: each request waits for readiness, is called, polled to its response, and that is dropped, with its body
-    /// read to the end or unread.
-    pub(crate) fn requests<S, B>(&self, mut service: S, requests: Requests, read_body: bool) -> Run
+    /// A case's run: each request waits for readiness, is called, polled to its response, and that is dropped.
+    pub(crate) fn requests<S, B>(&self, mut service: S, requests: Requests, end: End) -> Run
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + 'static,
         B: Body,
     {
         let drive = self.clone();
-        Box::new(move |count| drive.run(|cx| batch(cx, count, &mut service, &requests, read_body)))
+        Box::new(move |count| drive.run(|cx| batch(cx, count, &mut service, &requests, end)))
+    }
+
+    /// Has so many requests begun and never ended: what they hold of the service's limits stays held.
+    pub(crate) fn hold<S, B>(&self, service: &S, requests: &Requests, count: usize)
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + 'static,
+    {
+        self.run(|cx| {
+            for _ in 0..count {
+                let mut service = service.clone();
+                let _ = service.poll_ready(cx);
+                let mut call = Box::pin(service.call(requests.one()));
+                assert!(call.as_mut().poll(cx).is_pending(), "the handler is pending once");
+                Box::leak(Box::new(call));
+            }
+            Duration::ZERO
+        });
     }
 
     /// Runs a batch within the runtime.
@@ -103,7 +130,7 @@ const QUEUE: usize = 64;
 /// They are built before the clock starts, some at a time: on a server a head was parsed long before a layer sees it, and one
 /// that was written a moment ago is slow to read, which would be counted to whichever layer reads it first.
 #[inline(never)]
-fn batch<S, B>(cx: &mut Context<'_>, count: u64, service: &mut S, requests: &Requests, read_body: bool) -> Duration
+fn batch<S, B>(cx: &mut Context<'_>, count: u64, service: &mut S, requests: &Requests, end: End) -> Duration
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
     B: Body,
@@ -116,15 +143,20 @@ where
         left -= queue.len();
         let start = Instant::now();
         for request in queue.drain(..) {
-            drive(cx, service, request, read_body);
+            drive(cx, service, request, end);
         }
         took += start.elapsed();
     }
     took
 }
 
+/// Drives one request.
+///
+/// # Panics
+///
+/// Where it does not end like this.
 #[inline]
-fn drive<S, B>(cx: &mut Context<'_>, service: &mut S, mut request: Request<Full<Bytes>>, read_body: bool)
+pub(crate) fn drive<S, B>(cx: &mut Context<'_>, service: &mut S, mut request: Request<Full<Bytes>>, end: End)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
     B: Body,
@@ -136,23 +168,29 @@ where
         matches!(service.poll_ready(cx), Poll::Ready(Ok(()))),
         "the service is ready"
     );
-    let mut response = {
+    let mut output = {
         let mut call = pin!(service.call(request));
         loop {
             if let Poll::Ready(output) = call.as_mut().poll(cx) {
-                break output.unwrap_or_else(|_| panic!("the service answers"));
+                break output;
             }
         }
     };
-    black_box(&mut response);
-    if read_body {
-        let mut body = pin!(response.into_body());
-        // As hyper reads: not past an end that is known.
-        while !body.is_end_stream() {
-            match body.as_mut().poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => drop(black_box(frame)),
-                Poll::Ready(None) => break,
-                Poll::Ready(Some(Err(_))) | Poll::Pending => panic!("the body has a frame"),
+    black_box(&mut output);
+    match (end, output) {
+        (End::Rejected, Err(_)) => {}
+        (End::Rejected, Ok(response)) => assert!(!response.status().is_success(), "the service rejects"),
+        (_, Err(_)) => panic!("the service answers"),
+        (End::Head, Ok(response)) => drop(response),
+        (End::Body, Ok(response)) => {
+            let mut body = pin!(response.into_body());
+            // As hyper reads: not past an end that is known.
+            while !body.is_end_stream() {
+                match body.as_mut().poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => drop(black_box(frame)),
+                    Poll::Ready(None) => break,
+                    Poll::Ready(Some(Err(_))) | Poll::Pending => panic!("the body has a frame"),
+                }
             }
         }
     }

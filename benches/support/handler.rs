@@ -1,6 +1,7 @@
 //! What stands below every layer that is measured, and what comes in above.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     hint::black_box,
     pin::Pin,
@@ -20,6 +21,7 @@ use tower::Service;
 pub(crate) struct Handler {
     pending: bool,
     asks: bool,
+    work: u32,
     body: Bytes,
 }
 
@@ -38,6 +40,12 @@ impl Handler {
     /// Asks for its context, once, and drops it.
     pub(crate) fn asks(mut self) -> Self {
         self.asks = true;
+        self
+    }
+
+    /// Works for so many turns of a loop, which no other thread disturbs.
+    pub(crate) fn works(mut self, turns: u32) -> Self {
+        self.work = turns;
         self
     }
 
@@ -81,6 +89,9 @@ impl Future for HandlerFuture {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        for turn in 0..handler.work {
+            black_box(turn);
+        }
         if handler.asks {
             black_box(buttress::Context::current());
         }
@@ -93,7 +104,12 @@ impl Future for HandlerFuture {
 pub(crate) struct Requests {
     method: Method,
     headers: HeaderMap,
+    callers: Option<Cell<u32>>,
 }
+
+/// Who sends a request, of [`Requests::by_callers`]: in its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Caller(pub(crate) u32);
 
 impl Requests {
     /// `GET` without a header.
@@ -163,6 +179,19 @@ impl Requests {
         Self {
             method,
             headers: headers.into_iter().map(header).collect(),
+            callers: None,
+        }
+    }
+
+    /// How many callers there are, where there are any: about a million.
+    pub(crate) const CALLERS: u32 = 1 << 20;
+
+    /// `GET` from each caller in turn, in no order that memory would like.
+    pub(crate) fn by_callers() -> Self {
+        let callers = Some(Cell::new(0));
+        Self {
+            callers,
+            ..Self::plain()
         }
     }
 
@@ -172,6 +201,11 @@ impl Requests {
         *request.method_mut() = self.method.clone();
         if !self.headers.is_empty() {
             *request.headers_mut() = self.headers.clone();
+        }
+        if let Some(turn) = &self.callers {
+            turn.set(turn.get().wrapping_add(1));
+            let caller = turn.get().wrapping_mul(0x9E37_79B1) % Self::CALLERS;
+            request.extensions_mut().insert(Caller(caller));
         }
         request
     }

@@ -6,7 +6,7 @@
 //! - **ns**: the cases take turns in many short rounds, so that a neighbour's load hits all alike, each round at another place
 //!   of the stack; the least of the rounds is what the code costs, the median what it costs here. Ratios are of the least.
 //! - **instructions and clock reads**: the bench runs itself under callgrind, one case at a time, at two lengths, and counts
-//!   the difference. They do not depend on the load. valgrind has no vDSO: the inside of a clock read is not the one that
+//!   the difference, of the batches alone. They do not depend on the load. valgrind has no vDSO: the inside of a clock read is not the one that
 //!   runs elsewhere, so clock reads have a column of their own. (tokio is built with `test-util` here: each read of its clock
 //!   looks first whether the clock was ever paused, one load, for our layers and for the peers alike.)
 //! - **allocations**: counted by [`allocation_counter`], whose allocator is in the whole binary. It makes each allocation with
@@ -30,8 +30,8 @@ use std::time::Duration;
 use clap::Parser;
 
 pub(crate) use self::{
-    drive::{Drive, Wheel},
-    handler::{Handler, Requests},
+    drive::{Drive, End, Wheel, drive},
+    handler::{Caller, Handler, Requests},
     report::{Aim, Results},
 };
 
@@ -39,7 +39,18 @@ pub(crate) use self::{
 pub(crate) const BARE: &str = "bare";
 
 /// Runs a number of requests, and says how long they took.
-type Run = Box<dyn FnMut(u64) -> Duration>;
+pub(crate) type Run = Box<dyn FnMut(u64) -> Duration>;
+
+/// A run that is built when it is first wanted: where that takes long, or holds much.
+pub(crate) fn lazily(build: impl FnOnce() -> Run + 'static) -> Run {
+    let (mut build, mut run) = (Some(build), None);
+    Box::new(move |count| {
+        if let Some(build) = build.take() {
+            run = Some(build());
+        }
+        run.as_mut().map_or(Duration::ZERO, |run: &mut Run| run(count))
+    })
+}
 
 /// One thing to measure.
 pub(crate) struct Case {

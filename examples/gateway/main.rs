@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example gateway
 //! cargo run --release --example gateway -- --upstream http://127.0.0.1:3000 --upstream h2c://127.0.0.1:50051
+//! cargo run --release --example gateway -- --limit fixed:100 --queue 20 --rate 100/s:20 --criticality-header x-criticality
 //! ```
 //!
 //! Without an `--upstream` it starts one of its own, and prints commands to try. Here is what they show:
@@ -10,12 +11,22 @@
 //! - **Nobody waits for ever.** Every request has a deadline: its caller's, capped, or a default. It covers the connect, the
 //!   wait for the answer, and both bodies. The upstream is told what is left of it, never more.
 //! - **Nothing runs for nobody.** A client that leaves takes its upstream call with it.
+//! - **Nothing is taken in that cannot be done.** A limit, which finds itself by default, lets in as many requests at a time as the
+//!   upstreams do best with; a short queue takes up the bursts, the most critical first; the rest are told so at once. A
+//!   client that asks more often than its `--rate` is told when to come back.
 //! - **Every request is answered in its own protocol.** A dead upstream is a 502, a silent one a 504; to gRPC they are the
 //!   statuses 14 and 4.
 //! - **Every ending is counted once**, at the end of the body: see `/metrics` on the admin address.
 //!
-//! The stack that does it is in `serve`, below. The rest moves bytes: `proxy` hands requests on, `headers` knows what a proxy
-//! must change in them, `metrics` counts, `demo` is the upstream for a machine that has none, `cli` the command line.
+//! The stack that does it is in `serve`, below, of the `layers` that the command line `cli` asks for. The rest moves bytes: `proxy`
+//! hands requests on, `headers` knows what a proxy must change in them, `metrics` counts, `demo` is the upstream for a machine
+//! that has none.
+//!
+//! # Whom it believes
+//!
+//! Nobody, unless told to: a deadline is capped, a client is its socket's address whatever `x-forwarded-for` says
+//! (`--trusted-hops` is the number of your proxies in front), and no header makes a request critical but the one that
+//! `--criticality-header` names.
 //!
 //! # What it does not do
 //!
@@ -32,6 +43,7 @@
 mod cli;
 mod demo;
 mod headers;
+mod layers;
 mod metrics;
 mod proxy;
 
@@ -43,18 +55,19 @@ use std::{
     time::Duration,
 };
 
-use buttress::{BoxError, CancelLayer, DeadlineLayer, ObserveLayer, PropagateDeadlineLayer};
-use clap::Parser;
+use buttress::{BoxError, CancelLayer, ObserveLayer, admission::rate::PeerAddress, optional};
+use http::Request;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, util::MapRequest};
 
 use self::{
     cli::{Args, Upstream},
+    layers::Layers,
     metrics::{Admin, Metrics},
     proxy::{Clients, Proxy, Upstreams},
 };
@@ -63,14 +76,11 @@ use self::{
 /// the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Held back from what the upstream is told, so that the answer of one that gives up by itself still comes in time.
-const MARGIN: Duration = Duration::from_millis(5);
-
 /// How often a silent HTTP/2 peer is asked whether it is still there. One that is cut off never says goodbye.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::get();
     let ended = Runtime::new().map_err(BoxError::from).and_then(|runtime| {
         let ended = runtime.block_on(run(args));
         // A name that is being resolved holds a thread which nobody can stop: do not wait for it.
@@ -87,6 +97,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), BoxError> {
+    let layers = Layers::new(&args);
     let listener = bind(&args.listen).await?;
     let admin = bind(&args.admin).await?;
     let (listen_url, admin_url) = (url(&listener)?, url(&admin)?);
@@ -102,30 +113,21 @@ async fn run(args: Args) -> Result<(), BoxError> {
         tokio::spawn(demo::serve(demo, args.deadline_max));
     }
 
-    let deadline = DeadlineLayer::new(args.deadline_default).max(args.deadline_max);
-    let propagate = PropagateDeadlineLayer::new().margin(MARGIN);
     let metrics = Metrics::default();
     let watched = Admin {
         metrics: metrics.clone(),
-        deadline: deadline.clone(),
-        propagate: propagate.clone(),
+        layers: layers.clone(),
     };
-    let clients = Clients::new(&propagate);
     tokio::select! {
         ended = watched.serve(admin) => Ok(ended?),
-        () = serve(listener, Arc::new(Upstreams::new(upstreams)), clients, deadline, metrics) => Ok(()),
+        () = serve(listener, Upstreams::new(upstreams), layers, metrics) => Ok(()),
         asked = told_to_stop() => Ok(asked?),
     }
 }
 
 /// Accepts connections for ever, and serves each with the one stack.
-async fn serve(
-    listener: TcpListener,
-    upstreams: Arc<Upstreams>,
-    clients: Clients,
-    deadline: DeadlineLayer,
-    metrics: Metrics,
-) {
+async fn serve(listener: TcpListener, upstreams: Upstreams, layers: Layers, metrics: Metrics) {
+    let (upstreams, clients) = (Arc::new(upstreams), Clients::new(&layers.propagate));
     let arrivals = metrics.clone();
     // The state of a layer is made with the layer, so all connections share it.
     let stack = ServiceBuilder::new()
@@ -134,8 +136,11 @@ async fn serve(
             request
         })
         .layer(ObserveLayer::new(metrics))
-        .layer(deadline)
-        .layer(CancelLayer::new());
+        .layer(optional(layers.criticality))
+        .layer(layers.deadline)
+        .layer(CancelLayer::new())
+        .layer(optional(layers.rate))
+        .layer(optional(layers.limit));
 
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
@@ -158,7 +163,11 @@ async fn serve(
             eprintln!("gateway: {peer}: {error}");
         }
         let proxy = Proxy::new(upstreams.clone(), clients.clone(), peer.ip());
-        let service = TowerToHyperService::new(stack.service(proxy));
+        let service = MapRequest::new(stack.service(proxy), move |mut request: Request<_>| {
+            request.extensions_mut().insert(PeerAddress(peer));
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let server = server.clone();
         tokio::spawn(async move {
             // A connection that breaks is its peer's affair; the requests on it are counted by the stack.

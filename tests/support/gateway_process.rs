@@ -75,11 +75,16 @@ fn command() -> Command {
 impl Gateway {
     /// Starts one with these upstreams, on free ports.
     pub(crate) async fn before(upstreams: &[&str]) -> Self {
+        let args: Vec<_> = upstreams.iter().flat_map(|url| ["--upstream", url]).collect();
+        Self::with(&args).await
+    }
+
+    /// Starts one with these arguments, on free ports.
+    pub(crate) async fn with(args: &[&str]) -> Self {
         let mut command = command();
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        for upstream in upstreams {
-            command.args(["--upstream", upstream]);
-        }
+        command
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(args);
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let mut gateway = Self {
@@ -127,6 +132,17 @@ impl Gateway {
         let answer = http1(request).await;
         assert_eq!(answer.head.headers["content-type"], "text/plain; version=0.0.4");
         answer.text.lines().map(str::to_owned).collect()
+    }
+
+    /// Checks that `/metrics` has these lines.
+    pub(crate) async fn tells(&self, lines: &[&str]) {
+        let metrics = self.metrics().await;
+        for line in lines {
+            assert!(
+                metrics.iter().any(|metric| metric == line),
+                "{line} is not in {metrics:#?}"
+            );
+        }
     }
 }
 

@@ -1,35 +1,8 @@
-//! The command line. What makes no sense is an error before anything is started.
+//! Where requests are sent.
 
-use std::{error, fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{error, fmt, net::SocketAddr, str::FromStr};
 
-use clap::Parser;
 use http::uri::{Authority, InvalidUri, Uri};
-
-/// A reverse proxy for HTTP/1, HTTP/2 (h2c) and gRPC, made of buttress layers.
-#[derive(Debug, Parser)]
-#[command(name = "gateway", version)]
-pub(crate) struct Args {
-    /// Where requests come in: HTTP/1 and HTTP/2 with prior knowledge, on one port.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: String,
-
-    /// Where /live, /ready and /metrics are served.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9900")]
-    pub(crate) admin: String,
-
-    /// Where requests go: http://host:port speaks HTTP/1, h2c://host:port HTTP/2; gRPC is HTTP/2 to either. Give several, and
-    /// they take turns; give none, and a demo upstream is started.
-    #[arg(long = "upstream", value_name = "URL")]
-    pub(crate) upstreams: Vec<Upstream>,
-
-    /// How long a request may take that does not say so itself.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub(crate) deadline_default: Duration,
-
-    /// How long a request may take, whatever it says. Bounds the default too.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
-    pub(crate) deadline_max: Duration,
-}
 
 /// Where requests are sent, and what is spoken there.
 #[derive(Clone, Debug)]
@@ -105,11 +78,3 @@ impl fmt::Display for InvalidUpstream {
 }
 
 impl error::Error for InvalidUpstream {}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("no request could be served in no time".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error}: write it like 250ms or 10s")),
-    }
-}
