@@ -77,7 +77,9 @@ fn settled(gate: &Gate, limit: usize, waiting: impl IntoIterator<Item = usize>, 
     let mut waiting: Vec<_> = waiting.into_iter().collect();
     // Who was granted a permit gives it back, and so it goes on to the next.
     while !waiting.is_empty() {
-        let granted = waiting.iter().position(|key| gate.look(*key, Waker::noop()) == Fate::Granted);
+        let granted = waiting
+            .iter()
+            .position(|key| gate.look(*key, Waker::noop()) == Fate::Granted);
         let key = waiting.remove(granted.expect("a waiter was forgotten"));
         gate.leave(key, 0, now);
         gate.exit(0, true, || now);
@@ -131,7 +133,9 @@ fn who_is_granted_a_permit_is_woken() {
         let now = Instant::now();
         let gate = gate(1, 2, 4);
         assert_eq!(arrive(&gate, 0, now), Entry::Now);
-        let Entry::Waits(key) = arrive(&gate, 1, now) else { panic!() };
+        let Entry::Waits(key) = arrive(&gate, 1, now) else {
+            panic!()
+        };
         let bell = StdArc::new(Bell::default());
         let waker = Waker::from(bell.clone());
         let leaver = {
@@ -140,7 +144,10 @@ fn who_is_granted_a_permit_is_woken() {
         };
         let seen = gate.look(key, &waker);
         leaver.join().unwrap();
-        assert!(seen == Fate::Granted || bell.0.load(StdOrdering::SeqCst) == 1, "asleep with a permit");
+        assert!(
+            seen == Fate::Granted || bell.0.load(StdOrdering::SeqCst) == 1,
+            "asleep with a permit"
+        );
         settled(&gate, 1, [key], now);
     });
 }
@@ -151,7 +158,9 @@ fn who_leaves_while_a_permit_comes_does_not_take_it_along() {
         let now = Instant::now();
         let gate = gate(1, 2, 4);
         assert_eq!(arrive(&gate, 0, now), Entry::Now);
-        let Entry::Waits(key) = arrive(&gate, 1, now) else { panic!() };
+        let Entry::Waits(key) = arrive(&gate, 1, now) else {
+            panic!()
+        };
         let leaver = {
             let gate = gate.clone();
             thread::spawn(move || gate.exit(0, true, || now))

@@ -118,6 +118,17 @@ pub struct Answer<'a> {
     pub streams: bool,
 }
 
+impl<'a> Answer<'a> {
+    /// A head on its way out. The engine makes it; a test of a policy may, too.
+    pub fn new(status: StatusCode, headers: &'a mut HeaderMap, streams: bool) -> Self {
+        Self {
+            status,
+            headers,
+            streams,
+        }
+    }
+}
+
 /// What is told the outcome of a call, exactly once: a permit, a count.
 #[diagnostic::on_unimplemented(message = "`{Self}` cannot be told an outcome: it wants `impl Settle`")]
 pub trait Settle {
