@@ -75,6 +75,12 @@ fn refused(limit: &ConcurrencyLimit) -> Rejection {
     }
 }
 
+fn settle_all(permits: Vec<Permit>) {
+    for permit in permits {
+        permit.settle(Outcome::Success);
+    }
+}
+
 async fn served(line: &mut Line) -> Option<Permit> {
     match poll!(line) {
         Poll::Ready(Ok(permit)) => Some(permit),
@@ -363,7 +369,7 @@ mod deadlines {
         for _ in 0..4 {
             let permits: Vec<_> = (0..50).map(|_| enter(&limit)).collect();
             advance(took).await;
-            permits.into_iter().for_each(|permit| permit.settle(Outcome::Success));
+            settle_all(permits);
         }
         limit
     }
@@ -395,7 +401,7 @@ mod deadlines {
         let limit = limit(50, 0);
         let permits: Vec<_> = (0..50).map(|_| enter(&limit)).collect();
         advance(1_000 * MS).await;
-        permits.into_iter().for_each(|permit| permit.settle(Outcome::Success));
+        settle_all(permits);
         assert!(matches!(arrive_in(&limit, &within(50 * MS)), Became::In(_)));
     }
 

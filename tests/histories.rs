@@ -26,14 +26,26 @@ use tokio::time::{Instant, advance};
 /// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {
-    Arrive { band: Criticality, timeout: Option<u64> },
+    Arrive {
+        band: Criticality,
+        timeout: Option<u64>,
+    },
     /// One of those inside ends.
-    End { which: usize, how: How },
+    End {
+        which: usize,
+        how: How,
+    },
     /// One of those who wait looks.
-    Look { which: usize },
+    Look {
+        which: usize,
+    },
     /// One of those who wait leaves.
-    Leave { which: usize },
-    Pass { millis: u64 },
+    Leave {
+        which: usize,
+    },
+    Pass {
+        millis: u64,
+    },
     Set(Option<usize>),
 }
 
@@ -118,8 +130,8 @@ impl History {
             Poll::Ready(Ok(permit)) => self.inside.push(permit),
             Poll::Ready(Err(rejection)) => self.turn_away(&rejection),
             Poll::Pending => {
-                let waited = waiter.since.elapsed();
-                assert!(waited <= Duration::from_millis(100), "waits for {waited:?}");
+                let so_long = waiter.since.elapsed();
+                assert!(so_long <= Duration::from_millis(100), "waits for {so_long:?}");
                 return;
             }
         }
@@ -224,7 +236,7 @@ async fn under_threads_there_are_never_more_inside_than_the_limit() {
                         }
                     };
                     assert!(inside.fetch_add(1, Ordering::SeqCst) < LIMIT);
-                    if (turn + n) % 3 == 0 {
+                    if (turn + n).is_multiple_of(3) {
                         tokio::task::yield_now().await;
                     }
                     inside.fetch_sub(1, Ordering::SeqCst);

@@ -47,7 +47,7 @@ mod counts;
 mod gate;
 mod histogram;
 mod home;
-mod law;
+pub mod law;
 mod layer;
 mod limit;
 mod meter;

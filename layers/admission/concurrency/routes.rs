@@ -32,7 +32,7 @@ pub(super) struct Routes {
     secret: RandomState,
     places: Box<[Place]>,
     known: AtomicUsize,
-    routes: Box<[OnceLock<Box<Route>>]>,
+    all: Box<[OnceLock<Box<Route>>]>,
     /// The longest of all [`slow`](Route::slow), in nanoseconds.
     slowest: AtomicU64,
 }
@@ -62,7 +62,7 @@ impl Routes {
             secret: RandomState::new(),
             places: (0..PLACES).map(|_| Place::default()).collect(),
             known: AtomicUsize::new(1),
-            routes: (0..ROUTES).map(|_| OnceLock::new()).collect(),
+            all: (0..ROUTES).map(|_| OnceLock::new()).collect(),
             slowest: AtomicU64::new(0),
         };
         this.route(0);
@@ -138,7 +138,7 @@ impl Routes {
 
     /// The route of that number, which was [given](Self::learn).
     pub(super) fn route(&self, number: usize) -> &Route {
-        self.routes[number % ROUTES].get_or_init(|| {
+        self.all[number % ROUTES].get_or_init(|| {
             Box::new(Route {
                 latencies: Counted::new(),
                 slow: AtomicU64::new(0),
@@ -149,7 +149,7 @@ impl Routes {
     /// All that there are, with their numbers.
     pub(super) fn known(&self) -> impl Iterator<Item = (usize, &Route)> {
         let known = self.known.load(Ordering::Acquire).min(ROUTES);
-        let routes = self.routes[..known].iter().enumerate();
+        let routes = self.all[..known].iter().enumerate();
         routes.filter_map(|(number, route)| Some((number, &**route.get()?)))
     }
 
@@ -220,6 +220,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test may wait for its threads")]
     fn two_threads_learn_the_same() {
         let routes = Routes::new();
         let learn = || {

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 
 pub use self::{adaptive::Adaptive, aimd::Aimd, fixed::Fixed};
 
-/// A law that says how many calls may be in flight. See the [module](self).
+/// A law that says how many calls may be in flight. See the [module](crate::admission::concurrency::law).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a law for a concurrency limit",
     note = "implement `Limit`: `limit` says how many may be in flight, `update` learns from a window"

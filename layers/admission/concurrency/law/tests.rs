@@ -45,11 +45,6 @@ impl Measured {
         self
     }
 
-    pub(super) fn lasting(mut self, millis: u64) -> Self {
-        self.duration = Duration::from_millis(millis);
-        self
-    }
-
     pub(super) fn window(&self) -> Window<'_> {
         Window {
             end: self.end,

@@ -185,12 +185,12 @@ impl Adaptive {
         }
         let certain = self.compare(0.0);
         let before = self.pool.clone();
-        if !certain && self.limit < home {
-            if let Some(worth) = self.baselines.weigh(&before) {
-                if worth.signal < 1.0 {
-                    self.baselines.follow(&before, 0.5, 100.0);
-                }
-            }
+        if !certain
+            && self.limit < home
+            && let Some(worth) = self.baselines.weigh(&before)
+            && worth.signal < 1.0
+        {
+            self.baselines.follow(&before, 0.5, 100.0);
         }
         self.phase = Phase::Loaded;
         self.go(home);

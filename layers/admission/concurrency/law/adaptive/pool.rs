@@ -59,9 +59,4 @@ impl Pool {
         let seconds: f64 = self.routes.iter().map(|timed| timed.seconds).sum();
         if samples > 0.0 { seconds / samples } else { 0.0 }
     }
-
-    /// The part of those who came that was turned away.
-    pub(super) fn turned_away(&self) -> f64 {
-        self.rejected / (self.rejected + self.successes).max(1.0)
-    }
 }
