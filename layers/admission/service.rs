@@ -18,7 +18,7 @@ use super::{Admit, Arrival, Decision, Keep};
 use crate::{
     body::{BoxError, Reply, Tracked},
     context::Head,
-    outcome::{Class, Classified, Held, Outcome},
+    outcome::{Class, Classified, Held, Outcome, Settle},
     rejection::{Http, Protocol, Reason, Rejection, Typed},
 };
 
@@ -71,17 +71,13 @@ pub struct Admission<S, A, M = Http> {
 }
 
 /// Where an admitted, a waiting, or a rejected call stands.
-#[pin_project(project = CallProj, project_replace = CallOwned)]
+#[pin_project(project = CallProj)]
 pub(super) enum Call<S: Service<R>, A: Admit, R>
 where
     A::Wait: Keep<S>,
 {
-    Waiting {
-        #[pin]
-        wait: A::Wait,
-        kept: <A::Wait as Keep<S>>::Kept,
-        request: R,
-    },
+    /// Boxed, or every call would carry the room of a request that waits through all the layers outside.
+    Waiting(Pin<Box<Waits<S, A, R>>>),
     Running {
         // Before the work: the permit learns of a departure before the work is taken down.
         permit: Held<A::Permit>,
@@ -92,80 +88,83 @@ where
     Done,
 }
 
-/// How a call ended, as far as its head.
-pub(super) enum Answer<S: Service<R>, A: Admit, R> {
-    Answered(Result<S::Response, S::Error>, Held<A::Permit>),
-    Rejected(Rejection),
+/// A call that waits, and all it takes to make it.
+#[pin_project]
+pub(super) struct Waits<S, A: Admit, R>
+where
+    A::Wait: Keep<S>,
+{
+    #[pin]
+    wait: A::Wait,
+    call: Option<(<A::Wait as Keep<S>>::Kept, R)>,
 }
 
 impl<S: Service<R>, A: Admit, R> Call<S, A, R>
 where
     A::Wait: Keep<S>,
 {
+    #[inline]
     pub(super) fn new(inner: &mut S, decision: Decision<A::Permit, A::Wait>, request: R) -> Self {
         match decision {
             Decision::Now(permit) => {
                 // Held before the call, which may panic.
                 let permit = Held::new(permit);
-                Self::Running {
-                    future: inner.call(request),
-                    permit,
-                }
+                let future = inner.call(request);
+                Self::Running { permit, future }
             }
-            Decision::Wait(wait) => Self::Waiting {
-                kept: wait.keep(inner),
+            decision => Self::not_now(inner, decision, request),
+        }
+    }
+
+    #[cold]
+    fn not_now(inner: &mut S, decision: Decision<A::Permit, A::Wait>, request: R) -> Self {
+        match decision {
+            Decision::Wait(wait) => Self::Waiting(Box::pin(Waits {
+                call: Some((wait.keep(inner), request)),
                 wait,
-                request,
-            },
+            })),
             Decision::No(rejection) => Self::Rejected(rejection),
+            Decision::Now(_) => Self::Done,
         }
     }
 
     /// The state's name, for `Debug`.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Waiting { .. } => "waiting",
+            Self::Waiting(_) => "waiting",
             Self::Running { .. } => "running",
             Self::Rejected(_) => "rejected",
             Self::Done => "done",
         }
     }
 
-    pub(super) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<S, A, R>> {
-        loop {
-            match self.as_mut().project() {
-                CallProj::Waiting { wait, .. } => {
-                    let granted = ready!(wait.poll(cx));
-                    let CallOwned::Waiting { kept, request, .. } = self.as_mut().project_replace(Self::Done) else {
-                        return Poll::Pending;
-                    };
-                    self.set(match granted {
-                        Ok(permit) => {
-                            let permit = Held::new(permit);
-                            Self::Running {
-                                future: <A::Wait as Keep<S>>::call(kept, request),
-                                permit,
-                            }
-                        }
-                        Err(rejection) => Self::Rejected(rejection),
-                    });
-                }
-                CallProj::Running { future, .. } => {
-                    let result = ready!(future.poll(cx));
-                    let CallOwned::Running { permit, .. } = self.as_mut().project_replace(Self::Done) else {
-                        return Poll::Pending;
-                    };
-                    return Poll::Ready(Answer::Answered(result, permit));
-                }
-                CallProj::Rejected(_) => {
-                    let CallOwned::Rejected(rejection) = self.as_mut().project_replace(Self::Done) else {
-                        return Poll::Pending;
-                    };
-                    return Poll::Ready(Answer::Rejected(rejection));
-                }
-                CallProj::Done => return Poll::Pending,
-            }
+    /// Polls a call that waits, up to where it runs or is rejected.
+    #[inline]
+    pub(super) fn poll_wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &*self {
+            Self::Waiting(_) => self.poll_waiting(cx),
+            _ => Poll::Ready(()),
         }
+    }
+
+    #[cold]
+    fn poll_waiting(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let CallProj::Waiting(waits) = self.as_mut().project() else {
+            return Poll::Ready(());
+        };
+        let waits = waits.as_mut().project();
+        let granted = ready!(waits.wait.poll(cx));
+        let call = waits.call.take();
+        self.set(match (granted, call) {
+            (Ok(permit), Some((kept, request))) => {
+                let permit = Held::new(permit);
+                let future = <A::Wait as Keep<S>>::call(kept, request);
+                Self::Running { permit, future }
+            }
+            (Err(rejection), _) => Self::Rejected(rejection),
+            (Ok(_), None) => Self::Done,
+        });
+        Poll::Ready(())
     }
 }
 
@@ -185,6 +184,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let protocol = Protocol::of(&request);
         let keeps_alive = request.version() <= Version::HTTP_11;
@@ -220,28 +220,36 @@ where
 {
     type Output = Result<Response<Reply<Tracked<ResBody, Classified<A::Permit>>>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        Poll::Ready(match ready!(this.call.poll(cx)) {
-            Answer::Answered(Ok(response), mut permit) => Ok(match permit.take() {
-                Some(permit) => Classified::follow(response, this.protocol, permit).map(Reply::inner),
-                None => return Poll::Pending,
-            }),
-            Answer::Answered(Err(error), mut permit) => {
-                permit.settle(Outcome::failure(Class::Transport));
-                Err(error)
+        let mut this = self.project();
+        ready!(this.call.as_mut().poll_wait(cx));
+        let rejection = match this.call.as_mut().project() {
+            CallProj::Running { permit, future } => {
+                let result = ready!(future.poll(cx));
+                let Some(permit) = permit.take() else {
+                    return Poll::Pending;
+                };
+                return Poll::Ready(match result {
+                    Ok(response) => Ok(Classified::follow_in(response, this.protocol, permit, Reply::inner)),
+                    Err(error) => {
+                        permit.settle(Outcome::failure(Class::Transport));
+                        Err(error)
+                    }
+                });
             }
-            Answer::Rejected(rejection) => {
-                let leaving = *this.keeps_alive && rejection.reason() == Reason::Draining;
-                let mut response = rejection.into_response(this.protocol).map(Reply::ours);
-                if leaving {
-                    response
-                        .headers_mut()
-                        .insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok(response)
-            }
-        })
+            CallProj::Rejected(rejection) => rejection.clone(),
+            CallProj::Waiting(_) | CallProj::Done => return Poll::Pending,
+        };
+        this.call.set(Call::Done);
+        let leaving = *this.keeps_alive && rejection.reason() == Reason::Draining;
+        let mut response = rejection.into_response(this.protocol).map(Reply::ours);
+        if leaving {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::{
     Admit, Arrival, Keep,
-    service::{Admission, Answer, Call},
+    service::{Admission, Call, CallProj},
 };
 use crate::{
     outcome::{Class, Outcome},
@@ -60,17 +60,23 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match ready!(self.project().call.poll(cx)) {
-            Answer::Answered(result, mut permit) => {
+        let mut call = self.project().call;
+        ready!(call.as_mut().poll_wait(cx));
+        let rejection = match call.as_mut().project() {
+            CallProj::Running { permit, future } => {
+                let result = ready!(future.poll(cx));
                 permit.settle(if result.is_ok() {
                     Outcome::Success
                 } else {
                     Outcome::failure(Class::Transport)
                 });
-                result
+                return Poll::Ready(result);
             }
-            Answer::Rejected(rejection) => Err(rejection.into()),
-        })
+            CallProj::Rejected(rejection) => rejection.clone(),
+            CallProj::Waiting(_) | CallProj::Done => return Poll::Pending,
+        };
+        call.set(Call::Done);
+        Poll::Ready(Err(rejection.into()))
     }
 }
 

@@ -35,12 +35,18 @@ where
     #[inline]
     pub fn follow(response: Response<B>, head: bool, watch: W) -> Response<Self> {
         let length = length(&response, head, watch.awaits_trailers());
-        Self::follow_for(length, response, watch)
+        Self::follow_for(length, response, watch, |tracked| tracked)
     }
 
-    /// Follows a body of which so much is still to come, as [`length`] says.
+    /// Follows a body of which so much is still to come, as [`length`] says. What it is wrapped in comes in the same step, for a
+    /// response is costly to move.
     #[inline]
-    pub(crate) fn follow_for(length: Option<u64>, response: Response<B>, watch: W) -> Response<Self> {
+    pub(crate) fn follow_for<O>(
+        length: Option<u64>,
+        response: Response<B>,
+        watch: W,
+        wrap: impl FnOnce(Self) -> O,
+    ) -> Response<O> {
         let watch = if length == Some(0) {
             watch.end(End::Complete);
             None
@@ -48,10 +54,12 @@ where
             Some(watch)
         };
         let left = length.and_then(NonZeroU64::new);
-        response.map(|inner| Self {
-            watch: Told(watch),
-            left,
-            inner,
+        response.map(|inner| {
+            wrap(Self {
+                watch: Told(watch),
+                left,
+                inner,
+            })
         })
     }
 }

@@ -30,7 +30,22 @@ enum SoFar {
 impl<S: Settle> Classified<S> {
     /// Tells `settle` of the head of the response to a request of that protocol, follows its body, and settles at its end.
     #[inline]
-    pub fn follow<B>(mut response: Response<B>, protocol: &Protocol, mut settle: S) -> Response<Tracked<B, Self>>
+    pub fn follow<B>(response: Response<B>, protocol: &Protocol, settle: S) -> Response<Tracked<B, Self>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        Self::follow_in(response, protocol, settle, |tracked| tracked)
+    }
+
+    /// The same, and wraps the body that is followed.
+    #[inline]
+    pub(crate) fn follow_in<B, O>(
+        mut response: Response<B>,
+        protocol: &Protocol,
+        mut settle: S,
+        wrap: impl FnOnce(Tracked<B, Self>) -> O,
+    ) -> Response<O>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -47,7 +62,7 @@ impl<S: Settle> Classified<S> {
             headers: response.headers_mut(),
             streams: length != Some(0),
         });
-        Tracked::follow_for(length, response, Self { settle, so_far })
+        Tracked::follow_for(length, response, Self { settle, so_far }, wrap)
     }
 }
 

@@ -22,6 +22,8 @@ use super::{
 
 /// Up to so many in a second are timed all; where there are more, at least half as many.
 const TIMED: u64 = 4_096;
+/// After so many in one window, only every other one is timed, and so on.
+const AHEAD: u64 = 512;
 /// After this time, what is known of a route counts for half.
 const HALF_LIFE: Duration = Duration::from_secs(2);
 /// How many samples of a route are remembered, however old.
@@ -39,6 +41,7 @@ pub(super) struct Meter {
     due: AtomicU64,
     /// A call is timed where the count of its shard has none of these bits.
     untimed: AtomicU32,
+    timed: AtomicU64,
     peak: AtomicUsize,
     open: Mutex<Open>,
 }
@@ -71,6 +74,7 @@ impl Meter {
             start: now,
             due: AtomicU64::new(0),
             untimed: AtomicU32::new(0),
+            timed: AtomicU64::new(0),
             peak: AtomicUsize::new(0),
             open: Mutex::new(Open {
                 law,
@@ -103,6 +107,10 @@ impl Meter {
     pub(super) fn timed(&self, key: RouteKey, latency: Duration) {
         let number = self.routes.learn(key);
         self.routes.route(number).latencies.count(latency);
+        if self.timed.fetch_add(1, Ordering::Relaxed) % AHEAD == AHEAD - 1 {
+            let untimed = self.untimed.load(Ordering::Relaxed);
+            self.untimed.store(untimed << 1 | 1, Ordering::Relaxed);
+        }
     }
 
     /// Whether the window may have ended.
