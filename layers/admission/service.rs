@@ -18,7 +18,7 @@ use super::{Admit, Arrival, Decision, Keep};
 use crate::{
     body::{BoxError, Reply, Tracked},
     context::Head,
-    outcome::{Class, Classified, Held, Outcome, Settle},
+    outcome::{Class, Classified, Held, Outcome},
     rejection::{Http, Protocol, Reason, Rejection, Typed},
 };
 
@@ -226,17 +226,20 @@ where
         ready!(this.call.as_mut().poll_wait(cx));
         let rejection = match this.call.as_mut().project() {
             CallProj::Running { permit, future } => {
-                let result = ready!(future.poll(cx));
-                let Some(permit) = permit.take() else {
-                    return Poll::Pending;
-                };
-                return Poll::Ready(match result {
-                    Ok(response) => Ok(Classified::follow_in(response, this.protocol, permit, Reply::inner)),
-                    Err(error) => {
+                return match future.poll(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Ok(response)) => match permit.take() {
+                        Some(permit) => {
+                            let response = Classified::follow_in(response, this.protocol, permit, Reply::inner);
+                            Poll::Ready(Ok(response))
+                        }
+                        None => Poll::Pending,
+                    },
+                    Poll::Ready(Err(error)) => {
                         permit.settle(Outcome::failure(Class::Transport));
-                        Err(error)
+                        Poll::Ready(Err(error))
                     }
-                });
+                };
             }
             CallProj::Rejected(rejection) => rejection.clone(),
             CallProj::Waiting(_) | CallProj::Done => return Poll::Pending,

@@ -38,6 +38,18 @@ where
         Self::follow_for(length, response, watch, |tracked| tracked)
     }
 
+    /// A body that has ended, and is not followed.
+    #[inline]
+    pub(crate) fn ended<O>(response: Response<B>, wrap: impl FnOnce(Self) -> O) -> Response<O> {
+        response.map(|inner| {
+            wrap(Self {
+                watch: Told(None),
+                left: None,
+                inner,
+            })
+        })
+    }
+
     /// Follows a body of which so much is still to come, as [`length`] says. What it is wrapped in comes in the same step, for a
     /// response is costly to move.
     #[inline]

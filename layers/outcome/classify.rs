@@ -62,6 +62,10 @@ impl<S: Settle> Classified<S> {
             headers: response.headers_mut(),
             streams: length != Some(0),
         });
+        if length == Some(0) {
+            settle.settle(so_far.complete());
+            return Tracked::ended(response, wrap);
+        }
         Tracked::follow_for(length, response, Self { settle, so_far }, wrap)
     }
 }
@@ -69,6 +73,15 @@ impl<S: Settle> Classified<S> {
 impl SoFar {
     fn awaits_status(&self) -> bool {
         matches!(self, Self::AwaitsStatus)
+    }
+
+    /// The outcome, now that all of the body has come without trailers.
+    #[inline]
+    fn complete(self) -> Outcome {
+        match self {
+            Self::Known(outcome) => outcome,
+            Self::AwaitsStatus => Outcome::failure(Class::MissingStatus),
+        }
     }
 
     fn of_grpc<B>(response: &Response<B>) -> Self {
@@ -94,8 +107,7 @@ impl<S: Settle> Watch for Classified<S> {
             (End::Cut, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, "deadline").executed()),
             (End::Error(error), _) => of_error(error),
             (End::Trailers(trailers), SoFar::AwaitsStatus) => of_grpc(trailers),
-            (End::Complete, SoFar::AwaitsStatus) => Outcome::failure(Class::MissingStatus),
-            (End::Complete | End::Trailers(_), SoFar::Known(outcome)) => outcome,
+            (End::Complete | End::Trailers(_), so_far) => so_far.complete(),
         };
         self.settle.settle(outcome);
     }
@@ -121,6 +133,7 @@ fn of_error(error: &BoxError) -> Outcome {
     Outcome::failure(Class::Body)
 }
 
+#[inline]
 fn of_http(status: StatusCode, headers: &HeaderMap) -> Outcome {
     let failed = status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429);
     if !failed {
