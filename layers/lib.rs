@@ -33,6 +33,7 @@
 //!  CancelLayer           ends with its caller     transport
 //!  RateLimitLayer        how often, for each
 //!  LoadShedLayer         when all is too much
+//!  ConcurrencyLimitLayer how many at a time
 //!  AdmissionLayer        a policy of one's own
 //!  ShieldLayer           where work must go on
 //!    handler
