@@ -101,21 +101,21 @@ mod tests {
     #[test]
     fn it_grows_by_one_where_it_is_in_the_way() {
         let mut law = law();
-        law.update(&window(100, 10_000).rejecting(1).window());
+        law.update(&window(100.0, 0.01).rejecting(1.0).window());
         assert_eq!(law.limit(), 21);
     }
 
     #[test]
     fn it_stays_where_it_is_not_in_the_way() {
         let mut law = law();
-        law.update(&window(100, 10_000).peak(19).window());
+        law.update(&window(100.0, 0.01).peak(19).window());
         assert_eq!(law.limit(), 20);
     }
 
     #[test]
     fn a_slow_window_takes_a_tenth() {
         let mut law = law();
-        law.update(&window(100, 51_000).window());
+        law.update(&window(100.0, 0.051).window());
         assert_eq!(law.limit(), 18);
     }
 

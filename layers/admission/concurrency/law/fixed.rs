@@ -24,7 +24,7 @@ mod tests {
     #[test]
     fn it_stays() {
         let mut law = Fixed(7);
-        law.update(&window(1_000, 1_000_000).rejecting(1_000).window());
+        law.update(&window(1_000.0, 1.0).rejecting(1_000.0).window());
         assert_eq!(law.limit(), 7);
     }
 }

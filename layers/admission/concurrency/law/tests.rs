@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{Limit, RouteWindow, Window};
+use super::{Limit, RouteWindow, Window, whole};
 
 /// A window that owns its routes.
 #[derive(Clone, Debug)]
@@ -18,30 +18,41 @@ pub(super) struct Measured {
     routes: Vec<RouteWindow>,
 }
 
-/// A window of 250 ms with so many successes, of so many microseconds each.
-pub(super) fn window(successes: u64, micros: u64) -> Measured {
-    Measured {
+/// A window of 250 ms with so many successes, of so many seconds each.
+pub(super) fn window(successes: f64, seconds: f64) -> Measured {
+    let window = Measured {
         end: Instant::now(),
         duration: Duration::from_millis(250),
         rejected: 0,
         queued: 0,
         peak: 1,
-        routes: vec![RouteWindow {
-            route: 0,
-            samples: successes,
-            total: Duration::from_micros(micros) * u32::try_from(successes).unwrap_or(u32::MAX),
-        }],
-    }
+        routes: Vec::new(),
+    };
+    window.and_route(0, successes, seconds)
 }
 
 impl Measured {
-    pub(super) fn rejecting(mut self, rejected: u64) -> Self {
-        self.rejected = rejected;
+    pub(super) fn and_route(mut self, route: usize, samples: f64, seconds: f64) -> Self {
+        self.routes.push(RouteWindow {
+            route,
+            samples: whole(samples) as u64,
+            total: Duration::from_secs_f64(samples * seconds),
+        });
+        self
+    }
+
+    pub(super) fn rejecting(mut self, rejected: f64) -> Self {
+        self.rejected = whole(rejected) as u64;
         self
     }
 
     pub(super) fn peak(mut self, peak: usize) -> Self {
         self.peak = peak;
+        self
+    }
+
+    pub(super) fn lasting(mut self, seconds: f64) -> Self {
+        self.duration = Duration::from_secs_f64(seconds);
         self
     }
 
@@ -97,7 +108,7 @@ fn a_law_of_ones_own_takes_two_methods() {
     }
 
     let mut law: Box<dyn Limit> = Box::new(Eager(1));
-    law.update(&window(100, 1_000).window());
+    law.update(&window(100.0, 0.001).window());
     assert_eq!(law.limit(), 2);
     assert_eq!(law.span().successes, 100);
 }

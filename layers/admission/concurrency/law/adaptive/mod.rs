@@ -1,70 +1,112 @@
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use fastrand::Rng;
 
-use self::{
-    baseline::{Baselines, Worth},
-    pool::Pool,
-};
+use self::{baseline::Baselines, gauge::Gauge, pool::Pool, probes::Probes};
 use super::{Limit, Span, Window, real, whole};
 
 mod baseline;
+mod free;
+mod gauge;
+mod loaded;
 mod pool;
+mod probes;
+#[cfg(test)]
+mod tests;
 
-/// The default law.
+/// Finds the limit at which the service does best: the default law.
+///
+/// A service with so many workers does the more the more it is given, until all of them are busy. What it is given beyond that
+/// only waits inside of it. So the law wants to know how many are busy, and that is Little's law: `rate * baseline`, where the
+/// *baseline* is what a call takes when nobody is in its way. The limit is somewhat more than that:
+///
+/// ```text
+/// limit = headroom * busy + sqrt(busy) / 2 + served / turned away
+/// ```
+///
+/// The headroom and the root keep a queue within the service that is short and never empty, by the square-root rule of
+/// staffing. (The root is why one setting does for one worker and for a thousand.) The last term is for a service that is close
+/// to its capacity, and not beyond: there chance alone fills any limit now and then, so the fewer are turned away, the more room
+/// there is for chance, up to what is done in 250 ms.
+///
+/// All hangs on the baseline, for a law that learns it from latencies that it is itself inflating drifts upwards, and one that takes
+/// the minimum for it spirals down. So *latency suggests, and throughput decides*:
+///
+/// - While nobody is turned away and the limit is not half used, nobody is in anybody's way: latency is baseline.
+/// - Latency below the baseline is always believed: no call is quicker than its work.
+/// - While more is asked for than the limit lets in, the limit goes down for a moment, now and then, to a [probe](Self::probe_every).
+///   If the rate goes down with it, there was no queue at the lower limit, and the latency seen there is the baseline. If it does not, there
+///   *was* a queue, and the latency seen there is nearer to the baseline than what was known.
+/// - The same holds for each step of the limit: a step down is followed by another only where the first cost nothing, a step up that
+///   the rate follows is followed by a greater one.
+///
+/// Latency is compared route by route, so a change of their mix is not taken for load. Chance is reckoned with: the law measures how much
+/// its measurements scatter, and acts the sooner the more certain it is. A service a hundred times too full is
+/// noticed after ten calls.
+///
+/// # Limits
+///
+/// - It begins with [20](Self::initial). A service that at once takes in some hundreds is found within a second or two, and turns some
+///   away till then; say so beforehand where that matters.
+/// - With one or two workers a probe cannot be a small one. The limit may be at two or three times the workers there for a while.
+/// - Where latencies scatter much more than those of an exponential distribution, and calls are few, it takes seconds.
+/// - It cannot tell the capacity of a service that does the less the more it is given from that of one that is slower today.
+///   It follows either.
+///
+/// ```
+/// use buttress::{ConcurrencyLimitLayer, admission::concurrency::Adaptive};
+///
+/// let layer = ConcurrencyLimitLayer::with_law(Adaptive::new().initial(50).bounds(10, 500));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Adaptive {
     min: f64,
     max: f64,
     initial: f64,
     headroom: f64,
-    every: f64,
-    rng: Rng,
-
     limit: f64,
-    baselines: Baselines,
     phase: Phase,
+    baselines: Baselines,
+    gauge: Gauge,
+    probes: Probes,
+    /// What was measured since the limit was last moved.
     pool: Pool,
+    /// What was measured before that, and the limit it was measured at.
     before: Option<(f64, Pool)>,
+    /// For so many seconds, calls still end that were let in at another limit.
     settling: f64,
-    until_probe: f64,
-    usual: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     /// Nobody is turned away.
     Free,
-    /// More is asked for than the limit lets in.
-    Loaded,
+    /// More is asked for than the limit lets in; except for so many seconds by now.
+    Loaded { calm: f64 },
     /// The same, and the limit is elsewhere for a moment, to see what becomes of the rate.
     Probing { home: f64 },
 }
 
 impl Adaptive {
-    /// The law with its defaults, and a seed for its jitter.
-    pub fn new(seed: u64) -> Self {
-        let mut law = Self {
+    /// The law with its defaults.
+    pub fn new() -> Self {
+        Self {
             min: 1.0,
             max: 10_000.0,
             initial: 20.0,
-            headroom: 1.2,
-            every: 5.0,
-            rng: Rng::with_seed(seed),
+            headroom: 1.15,
             limit: 20.0,
-            baselines: Baselines::default(),
             phase: Phase::Free,
+            baselines: Baselines::default(),
+            gauge: Gauge::default(),
+            probes: Probes::new(Rng::new()),
             pool: Pool::default(),
             before: None,
             settling: 0.0,
-            until_probe: 0.0,
-            usual: 0.0,
-        };
-        law.schedule();
-        law
+        }
     }
 
-    /// The limit to begin with: 20 unless set.
+    /// The limit to begin with, and what an unused limit comes back to: 20 unless set.
     #[must_use]
     pub fn initial(mut self, limit: usize) -> Self {
         self.initial = real(limit).clamp(self.min, self.max);
@@ -72,188 +114,115 @@ impl Adaptive {
         self
     }
 
-    /// The least and the most that the limit may be.
+    /// The least and the most that the limit may be: 1 and 10,000 unless set. The least is 1 at least, the most not less than
+    /// the least.
     #[must_use]
     pub fn bounds(mut self, min: usize, max: usize) -> Self {
-        self.min = real(min.max(1));
+        self.min = real(min).max(1.0);
         self.max = real(max).max(self.min);
         self.initial = self.initial.clamp(self.min, self.max);
         self.limit = self.limit.clamp(self.min, self.max);
         self
     }
 
-    fn schedule(&mut self) {
-        self.until_probe = self.every * (0.75 + 0.5 * self.rng.f64());
+    /// How many times the workers that are busy the limit is, beside the root: 1.15 unless set. Between 1 and 3. More makes sure of the
+    /// rate where calls scatter, at the cost of latency.
+    #[must_use]
+    pub fn headroom(mut self, times: f64) -> Self {
+        self.headroom = if times.is_nan() { 1.15 } else { times.clamp(1.0, 3.0) };
+        self
     }
 
+    /// How often the limit is probed while more is asked for than it lets in: every 5 seconds unless set. Probes that find nothing new
+    /// become rarer, up to a sixth of that; one that finds something is followed by the next at once. A probe goes to
+    /// 0.9 of the workers that are busy, takes 100 ms to 500 ms, and no more than a twentieth of the time.
+    ///
+    /// Between a second and an hour.
+    #[must_use]
+    pub fn probe_every(mut self, pause: Duration) -> Self {
+        self.probes.set_pause(pause);
+        self
+    }
+
+    /// Makes the jitter of the probes, which is random, the same each time: for tests.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.probes.seed(seed);
+        self
+    }
+
+    /// Moves the limit. What was measured at the old one becomes what the new one is compared to, if that is another.
     fn go(&mut self, limit: f64) {
         let limit = limit.clamp(self.min, self.max);
-        let pool = std::mem::take(&mut self.pool);
+        let pool = mem::take(&mut self.pool);
         if (limit / self.limit).ln().abs() >= 0.1 {
-            self.settling = if pool.is_empty() { self.usual } else { pool.latency() };
-            self.before = Some((self.limit, pool));
+            // By Little's law, as long as a call takes: so long it takes until none is left of those before.
+            self.settling = if pool.is_empty() {
+                self.gauge.usual
+            } else {
+                pool.latency()
+            }
+            .min(10.0);
+            // Down, and down again: what is lost is seen against where it began.
+            if !(limit < self.limit && self.has_fallen()) {
+                self.before = Some((self.limit, pool));
+            }
         }
         self.limit = limit;
     }
 
-    fn free(&mut self, window: &Window<'_>) {
-        self.pool = Pool::default();
-        self.pool.add(window);
-        let Some(worth) = self.baselines.weigh(&self.pool) else {
-            return;
-        };
-        let peak = real(window.peak);
-        if peak < 0.5 * self.limit || worth.signal < 1.0 {
-            self.baselines.follow(&self.pool, 1.0, 1_000.0);
-        }
-        if window.rejected > 0 {
-            self.phase = Phase::Loaded;
-            self.settling = self.pool.latency();
-        }
-        if window.rejected + window.queued > 0 {
-            if worth.signal < self.headroom {
-                self.limit = (self.limit * 1.5).min(self.max);
-            }
-        } else if 2.0 * peak > self.limit {
-            if worth.signal < self.headroom {
-                self.limit = (2.0 * peak).min(self.max);
-            }
-        } else {
-            let floor = (2.0 * peak).max(self.initial).min(self.limit);
-            self.limit = floor + (self.limit - floor) * (-self.pool.seconds / 10.0).exp();
-        }
-        self.pool = Pool::default();
+    /// Moves it to where nothing is to be concluded from.
+    fn leave_for(&mut self, limit: f64) {
+        self.go(limit);
         self.before = None;
     }
 
-    fn loaded(&mut self, window: &Window<'_>) {
-        self.pool.add(window);
-        self.until_probe -= window.duration.as_secs_f64();
-        let Some(worth) = self.baselines.weigh(&self.pool) else {
-            return;
-        };
-        if self.compare(30.0) {
-            return;
-        }
-        let n = self.pool.successes;
-        let noise = 1.0 / n.sqrt();
-        let whole = n >= 100.0 && self.pool.seconds >= 0.25;
-        if whole && worth.signal < 1.0 {
-            self.baselines.follow(&self.pool, 0.3, 100.0);
-        }
-        if whole && self.until_probe <= 0.0 {
-            self.probe();
-            return;
-        }
-        let off = (self.target(worth) / self.limit).ln();
-        if off.abs() > 3.0 * noise {
-            self.go(self.limit * off.exp());
-        } else if whole {
-            self.go(self.limit * (0.3 * off).exp());
-        }
+    fn has_fallen(&self) -> bool {
+        self.before.as_ref().is_some_and(|(before, _)| *before > self.limit)
     }
 
-    fn target(&self, worth: Worth) -> f64 {
-        let busy = worth.busy.max(self.limit / worth.signal);
-        let grow = self.headroom - 2.0 / self.pool.successes.sqrt();
-        let target = self.headroom * busy + busy.sqrt();
-        if worth.signal < grow {
-            target.max(1.5 * self.limit)
-        } else {
-            target
-        }
-    }
-
-    fn probe(&mut self) {
-        let home = self.limit;
-        let to = if whole(home * 0.7) < whole(home) {
-            home * 0.7
-        } else {
-            home + 1.0
-        };
-        self.go(to);
-        self.phase = Phase::Probing { home };
-        self.schedule();
-    }
-
-    fn probing(&mut self, window: &Window<'_>, home: f64) {
-        self.pool.add(window);
-        let long = self.pool.seconds >= 0.1 && self.pool.successes >= 200.0;
-        let enough = long || self.pool.seconds >= 0.5 && self.pool.successes >= 30.0;
-        if !enough {
-            return;
-        }
-        let certain = self.compare(0.0);
-        let before = self.pool.clone();
-        if !certain
-            && self.limit < home
-            && let Some(worth) = self.baselines.weigh(&before)
-            && worth.signal < 1.0
-        {
-            self.baselines.follow(&before, 0.5, 100.0);
-        }
-        self.phase = Phase::Loaded;
-        self.go(home);
-        self.before = None;
-    }
-
-    /// Whether the rate rose with the limit: then the lower one was not a queue, and its latency is a baseline.
-    fn compare(&mut self, least: f64) -> bool {
-        let Some((limit, before)) = self.before.take() else {
-            return false;
-        };
-        let (Some(now), Some(then)) = (self.baselines.weigh(&self.pool), self.baselines.weigh(&before)) else {
-            return false;
-        };
-        let step = (self.limit / limit).ln();
-        let rise = (now.busy / then.busy).ln();
-        let noise = (1.0 / self.pool.successes + 1.0 / before.successes).sqrt();
-        let known = rise / step > 0.4 && rise.abs() > 2.0 * noise && self.pool.successes >= least;
-        if !known {
-            self.before = Some((limit, before));
-            return false;
-        }
-        if step < 0.0 {
-            self.baselines.follow(&self.pool, 0.7, 30.0);
-            if self.phase == Phase::Loaded {
-                self.go(limit);
-                self.before = None;
-            }
-        } else {
-            self.baselines.follow(&before, 0.7, 30.0);
-            return false;
-        }
-        true
+    /// The limit for so many busy workers.
+    fn limit_for(&self, busy: f64) -> f64 {
+        self.headroom * busy + 0.5 * busy.sqrt()
     }
 }
 
 impl Default for Adaptive {
     fn default() -> Self {
-        Self::new(fastrand::u64(..))
+        Self::new()
     }
 }
 
 impl Limit for Adaptive {
     fn limit(&self) -> usize {
-        whole(self.limit.clamp(self.min, self.max))
+        whole(self.limit)
     }
 
     fn update(&mut self, window: &Window<'_>) {
-        if self.settling > 0.0 {
-            self.settling = 0.0;
+        let pool = Pool::of(window);
+        if pool.is_empty() {
+            return;
+        }
+        let settling = mem::take(&mut self.settling) > 0.0;
+        let alone = match self.phase {
+            _ if settling => false,
+            Phase::Free => real(window.peak) < 0.5 * self.limit,
+            Phase::Loaded { .. } | Phase::Probing { .. } => true,
+        };
+        self.gauge
+            .watch(&pool, self.baselines.weigh(&pool), alone, self.phase != Phase::Free);
+        if settling {
             return;
         }
         match self.phase {
-            Phase::Free => self.free(window),
-            Phase::Loaded if window.rejected == 0 => {
-                self.phase = Phase::Free;
-                self.free(window);
-            }
-            Phase::Loaded => self.loaded(window),
-            Phase::Probing { home } => self.probing(window, home),
+            Phase::Free => self.free(window, &pool),
+            Phase::Loaded { calm } => self.loaded(window, &pool, calm),
+            Phase::Probing { home } => self.probing(&pool, home),
         }
     }
 
+    /// Ten successes and three times what a call takes, 50 ms at least and a second at most. Shorter at first, and as long as it takes
+    /// to settle after a step.
     fn span(&self) -> Span {
         if self.settling > 0.0 {
             return Span {
@@ -261,8 +230,10 @@ impl Limit for Adaptive {
                 successes: 1,
             };
         }
+        let least = if self.gauge.is_cold() { 0.01 } else { 0.05 };
+        let seconds = (3.0 * self.gauge.usual).clamp(least, 1.0);
         Span {
-            duration: Duration::from_millis(50),
+            duration: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
             successes: 10,
         }
     }
