@@ -21,8 +21,10 @@ pub struct Classified<S: Settle> {
 /// What the head said.
 #[derive(Debug)]
 enum SoFar {
-    /// Only the end can still change it: by breaking, or by nobody reading it.
-    Known(Outcome),
+    /// Success. Only the end can still change it: by breaking, or by nobody reading it.
+    Success,
+    /// Anything else, as above. Boxed, or every body would carry the room of a failure.
+    Known(Box<Outcome>),
     /// gRPC: the status is still to come.
     AwaitsStatus,
 }
@@ -51,54 +53,57 @@ impl<S: Settle> Classified<S> {
         B::Error: Into<BoxError>,
     {
         let so_far = match response.extensions().get::<Rejection>() {
-            Some(rejection) => SoFar::Known(of_rejection(rejection)),
-            None if protocol.is_grpc() => SoFar::of_grpc(&response),
-            None => SoFar::Known(of_http(response.status(), response.headers())),
+            Some(rejection) => Some(of_rejection(rejection)),
+            None if protocol.is_grpc() => of_grpc_head(&response),
+            None => Some(of_http(response.status(), response.headers())),
         };
         let head = *protocol == Protocol::HttpHead;
-        let length = length(&response, head, so_far.awaits_status());
+        let length = length(&response, head, so_far.is_none());
         settle.answered(&mut Answer {
             status: response.status(),
             headers: response.headers_mut(),
             streams: length != Some(0),
         });
         if length == Some(0) {
-            settle.settle(so_far.complete());
+            settle.settle(so_far.unwrap_or(Outcome::failure(Class::MissingStatus)));
             return Tracked::ended(response, wrap);
         }
+        let so_far = match so_far {
+            Some(Outcome::Success) => SoFar::Success,
+            Some(outcome) => SoFar::Known(Box::new(outcome)),
+            None => SoFar::AwaitsStatus,
+        };
         Tracked::follow_for(length, response, Self { settle, so_far }, wrap)
     }
 }
 
 impl SoFar {
-    fn awaits_status(&self) -> bool {
-        matches!(self, Self::AwaitsStatus)
-    }
-
-    /// The outcome, now that all of the body has come without trailers.
+    /// The outcome, now that all of the body has come without a status in its trailers.
     #[inline]
     fn complete(self) -> Outcome {
         match self {
-            Self::Known(outcome) => outcome,
+            Self::Success => Outcome::Success,
+            Self::Known(outcome) => *outcome,
             Self::AwaitsStatus => Outcome::failure(Class::MissingStatus),
         }
     }
+}
 
-    fn of_grpc<B>(response: &Response<B>) -> Self {
-        if response.headers().contains_key("grpc-status") {
-            Self::Known(of_grpc(response.headers()))
-        } else if response.status() == StatusCode::OK {
-            Self::AwaitsStatus
-        } else {
-            // A proxy answered: gRPC's `http-grpc-status-mapping.md` judges it by its HTTP status.
-            Self::Known(of_http(response.status(), response.headers()))
-        }
+/// `None`: the status is still to come.
+fn of_grpc_head<B>(response: &Response<B>) -> Option<Outcome> {
+    if response.headers().contains_key("grpc-status") {
+        Some(of_grpc(response.headers()))
+    } else if response.status() == StatusCode::OK {
+        None
+    } else {
+        // A proxy answered: gRPC's `http-grpc-status-mapping.md` judges it by its HTTP status.
+        Some(of_http(response.status(), response.headers()))
     }
 }
 
 impl<S: Settle> Watch for Classified<S> {
     fn awaits_trailers(&self) -> bool {
-        self.so_far.awaits_status()
+        matches!(self.so_far, SoFar::AwaitsStatus)
     }
 
     fn end(self, end: End<'_>) {
