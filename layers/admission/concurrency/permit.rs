@@ -85,6 +85,22 @@ impl Permit {
         mine
     }
 
+    /// A success that was timed, or whose place is elsewhere.
+    fn succeed(&mut self) {
+        let timing = self.timing.stopped();
+        if let Timing::Took(latency, _) = timing {
+            self.shared().meter.timed(self.route, latency);
+        }
+        if !self.give_back(true) {
+            self.shared().gate.permits().succeeded(self.handle.home);
+        }
+        if let Timing::Took(_, at) = timing
+            && self.shared().meter.is_due(at)
+        {
+            self.shared().end_window(self.handle.home);
+        }
+    }
+
     fn shared(&self) -> &Shared {
         &self.handle.shared
     }
@@ -104,7 +120,9 @@ impl Permit {
 impl Settle for Permit {
     #[inline]
     fn answered(&mut self, answer: &mut Answer<'_>) {
-        self.timing = self.timing.stopped();
+        if matches!(self.timing, Timing::Since(_)) {
+            self.timing = self.timing.stopped();
+        }
         if !answer.streams {
             return;
         }
@@ -119,21 +137,16 @@ impl Settle for Permit {
 
     #[inline]
     fn settle(mut self, outcome: Outcome) {
-        let success = matches!(outcome, Outcome::Success);
-        if !success {
+        if !matches!(outcome, Outcome::Success) {
             return; // dropped
         }
-        let timing = self.timing.stopped();
-        if let Timing::Took(latency, _) = timing {
-            self.shared().meter.timed(self.route, latency);
-        }
-        if !self.give_back(true) {
-            self.shared().gate.permits().succeeded(self.handle.home);
-        }
-        if let Timing::Took(_, at) = timing
-            && self.shared().meter.is_due(at)
-        {
-            self.shared().end_window(self.handle.home);
+        match (self.timing, self.place) {
+            (Timing::No, Place::Held) => {
+                self.place = Place::Free;
+                let Handle { shared, home } = &*self.handle;
+                shared.gate.exit(*home, true, Instant::now);
+            }
+            _ => self.succeed(),
         }
     }
 }
