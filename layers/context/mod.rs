@@ -49,6 +49,7 @@ pub(crate) mod clock;
 mod criticality;
 mod frame;
 mod head;
+pub(crate) mod home;
 mod marks;
 mod owned;
 mod scope;

@@ -6,7 +6,6 @@ use super::{
     HoldUntil, Permit, Refusal, Waiting,
     counts::{Counts, Totals},
     gate::{Entry, Gate},
-    home::{home, shards},
     meter::{Meter, Reading},
     permits::Taken,
     queue::Bounds,
@@ -17,6 +16,7 @@ use super::{
 };
 use crate::{
     admission::{Admit, Arrival, Decision, Queued},
+    context::home::{Home, Homes, homes},
     rejection::Protocol,
 };
 
@@ -26,15 +26,11 @@ const TRIED: u64 = 16;
 /// A concurrency limit: the policy, and a handle to it. Clones are the same limit. See the [module](super).
 #[derive(Clone)]
 pub struct ConcurrencyLimit {
-    handles: Arc<[Arc<Handle>]>,
+    homes: Homes<Shared>,
 }
 
-/// What a permit holds of its limit. There is one for each shard: a count of who holds it is a cache line, too.
-#[repr(align(128))]
-pub(super) struct Handle {
-    pub(super) shared: Arc<Shared>,
-    pub(super) home: usize,
-}
+/// What a permit holds of its limit.
+pub(super) type Handle = Home<Shared>;
 
 pub(super) struct Shared {
     pub(super) gate: Gate,
@@ -59,8 +55,8 @@ impl ConcurrencyLimit {
             length: settings.queue_length(law.limit()),
             wait: settings.wait,
         };
-        let shards = shards();
-        let shared = Arc::new(Shared {
+        let shards = homes();
+        let homes = Homes::new(Shared {
             gate: Gate::new(law.limit(), bounds, shards),
             meter: Meter::new(law, now),
             hold: settings.hold,
@@ -68,34 +64,23 @@ impl ConcurrencyLimit {
             wait: settings.wait,
             shards: (0..shards).map(|_| Shard::new(now)).collect(),
         });
-        let handle = |home| Handle {
-            shared: shared.clone(),
-            home,
-        };
-        Self {
-            handles: (0..shards).map(|home| Arc::new(handle(home))).collect(),
-        }
+        Self { homes }
     }
 
     /// Sets the limit, whatever its law says; with `None`, leaves it to its law again.
     ///
     /// What is in flight beyond a lower limit goes on, and nothing new is let in until there is room. 0 lets nothing in.
     pub fn set(&self, limit: Option<usize>) {
-        let Handle { shared, home } = &**self.handle();
+        let Handle { shared, number: home } = &**self.homes.here();
         let limit = shared.meter.overrule(limit);
         shared.gate.resize(limit, *home, Instant::now());
     }
 
     /// How it stands.
     pub fn snapshot(&self) -> ConcurrencySnapshot {
-        let Handle { shared, .. } = &**self.handle();
+        let Handle { shared, .. } = &**self.homes.here();
         let standing = shared.gate.standing();
         ConcurrencySnapshot::new(standing, shared.totals(), Instant::now())
-    }
-
-    #[inline]
-    fn handle(&self) -> &Arc<Handle> {
-        &self.handles[home() & (self.handles.len() - 1)]
     }
 }
 
@@ -105,8 +90,8 @@ impl Admit for ConcurrencyLimit {
 
     #[inline]
     fn admit(&self, arrival: &Arrival<'_>) -> Decision<Permit, Queued<Waiting>> {
-        let handle = self.handle();
-        let Handle { shared, home } = &**handle;
+        let handle = self.homes.here();
+        let Handle { shared, number: home } = &**handle;
         if let Some(deadline) = arrival.deadline()
             && deadline.saturating_duration_since(arrival.now()) < shared.meter.routes.slowest()
             && !shared.can_meet(deadline, arrival, *home)
@@ -135,8 +120,8 @@ impl Shared {
     /// There is no permit, and no queue: unless somebody stalls.
     #[cold]
     fn full(&self, handle: &Arc<Handle>, arrival: &Arrival<'_>) -> Decision<Permit, Queued<Waiting>> {
-        if self.settle_stalled(handle.home, || arrival.now())
-            && let Taken::Held(_) = self.gate.enter(handle.home)
+        if self.settle_stalled(handle.number, || arrival.now())
+            && let Taken::Held(_) = self.gate.enter(handle.number)
         {
             return self.timed(handle, arrival);
         }
@@ -146,7 +131,7 @@ impl Shared {
 
     #[cold]
     fn line_up(&self, handle: &Arc<Handle>, arrival: &Arrival<'_>) -> Decision<Permit, Queued<Waiting>> {
-        let (home, band, now) = (handle.home, arrival.criticality(), arrival.now());
+        let (home, band, now) = (handle.number, arrival.criticality(), arrival.now());
         self.settle_stalled(home, || now);
         self.meter.saw(self.gate.limit());
         let route = self.route(arrival);
@@ -166,7 +151,7 @@ impl Shared {
     }
 
     fn refuse(&self, handle: &Handle, arrival: &Arrival<'_>, why: Refusal) -> Decision<Permit, Queued<Waiting>> {
-        self.counts(handle.home).refused(arrival.criticality(), why);
+        self.counts(handle.number).refused(arrival.criticality(), why);
         Decision::No(why.rejection())
     }
 
@@ -236,7 +221,7 @@ impl Shard {
 
 impl fmt::Debug for ConcurrencyLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Handle { shared, .. } = &**self.handle();
+        let Handle { shared, .. } = &**self.homes.here();
         f.debug_struct("ConcurrencyLimit")
             .field("settings", &shared.settings)
             .field("now", &self.snapshot())

@@ -46,7 +46,6 @@
 mod counts;
 mod gate;
 mod histogram;
-mod home;
 pub mod law;
 mod layer;
 mod limit;

@@ -73,7 +73,7 @@ impl Permit {
     /// Gives the place back, if that is not done, and says whether it was.
     #[inline]
     fn give_back(&mut self, success: bool) -> bool {
-        let Handle { shared, home } = &*self.handle;
+        let Handle { shared, number: home } = &*self.handle;
         let mine = match mem::replace(&mut self.place, Place::Free) {
             Place::Held => true,
             Place::Left(deposit) => shared.stalled(*home).take_back(deposit),
@@ -92,12 +92,12 @@ impl Permit {
             self.shared().meter.timed(self.route, latency);
         }
         if !self.give_back(true) {
-            self.shared().gate.permits().succeeded(self.handle.home);
+            self.shared().gate.permits().succeeded(self.handle.number);
         }
         if let Timing::Took(_, at) = timing
             && self.shared().meter.is_due(at)
         {
-            self.shared().end_window(self.handle.home);
+            self.shared().end_window(self.handle.number);
         }
     }
 
@@ -129,7 +129,7 @@ impl Settle for Permit {
         if self.ends_at_head(answer) {
             self.give_back(false);
         } else if let Some(deadline) = Context::current_deadline()
-            && let Some(deposit) = self.shared().stalled(self.handle.home).leave(deadline)
+            && let Some(deposit) = self.shared().stalled(self.handle.number).leave(deadline)
         {
             self.place = Place::Left(deposit);
         }
@@ -143,7 +143,7 @@ impl Settle for Permit {
         match (self.timing, self.place) {
             (Timing::No, Place::Held) => {
                 self.place = Place::Free;
-                let Handle { shared, home } = &*self.handle;
+                let Handle { shared, number: home } = &*self.handle;
                 shared.gate.exit(*home, true, Instant::now);
             }
             _ => self.succeed(),

@@ -45,7 +45,7 @@ impl Future for Waiting {
         let Some(place) = *this.place else {
             return Poll::Pending;
         };
-        let Handle { shared, home } = &**this.handle;
+        let Handle { shared, number: home } = &**this.handle;
         let waits = shared.gate.look(place, cx.waker()) == Fate::Waiting;
         if waits && this.overdue.poll(cx).is_pending() {
             return Poll::Pending;
@@ -68,7 +68,7 @@ impl PinnedDrop for Waiting {
     fn drop(self: Pin<&mut Self>) {
         let this = self.project();
         if let Some(place) = this.place.take() {
-            let Handle { shared, home } = &**this.handle;
+            let Handle { shared, number: home } = &**this.handle;
             let now = Instant::now();
             if shared.gate.leave(place, *home, now) == Fate::Granted {
                 shared.gate.exit(*home, false, || now);
