@@ -37,11 +37,11 @@ use warnings;
 
 # From top to bottom: a folder imports from those below it, and from its own row unless that closes a circle.
 my @rows = (
-    [qw(axum tonic reqwest testing)],
+    [qw(axum hyper tonic reqwest testing)],
     [qw(stack)],
     [qw(criticality deadline cancel retry hedge observe fault lifecycle)],
     [qw(admission budget)],
-    [qw(body rejection outcome)],
+    [qw(body rejection outcome destination)],
     [qw(context)],
     [qw(registry)],
 );

@@ -51,6 +51,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
+//! | `hyper` | what hyper's errors say of a request that failed, and a connector that knows which connections are reused |
 //! | `rate` | `RateLimitLayer`, on governor: how often, for all or for each key |
 //! | `tracing` | events, where a layer finds what a developer should know |
 //! | `full` | all of them |
@@ -67,27 +68,38 @@
 
 pub mod admission;
 pub mod body;
+pub mod budget;
 pub mod cancel;
 pub mod context;
 pub mod criticality;
 pub mod deadline;
+mod destination;
+pub mod hedge;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod observe;
 pub mod outcome;
 pub mod registry;
 pub mod rejection;
+pub mod retry;
 pub mod stack;
 
 #[cfg(feature = "rate")]
 pub use self::admission::rate::RateLimitLayer;
 pub use self::{
-    admission::{AdmissionLayer, concurrency::ConcurrencyLimitLayer, shed::LoadShedLayer},
+    admission::{
+        AdmissionLayer, breaker::BreakerLayer, concurrency::ConcurrencyLimitLayer, shed::LoadShedLayer,
+        throttle::ThrottleLayer,
+    },
     body::BoxError,
     cancel::{CancelLayer, ShieldLayer},
     context::{Cancelled, Context, ContextGuard, Criticality},
     criticality::{CriticalityLayer, PropagateCriticalityLayer},
     deadline::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer},
+    hedge::HedgeLayer,
     observe::ObserveLayer,
     rejection::Rejection,
+    retry::RetryLayer,
     stack::optional,
 };
 

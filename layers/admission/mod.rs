@@ -49,6 +49,7 @@
 //! A policy can be absent: `Option<A>` is one that admits all where it is `None`.
 
 mod arrival;
+pub mod breaker;
 pub mod concurrency;
 pub mod drain;
 mod optional;
@@ -56,6 +57,8 @@ mod optional;
 pub mod rate;
 mod service;
 pub mod shed;
+mod sliding;
+pub mod throttle;
 mod typed;
 mod wait;
 

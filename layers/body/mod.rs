@@ -34,6 +34,7 @@
 
 mod cut;
 mod framing;
+pub mod replay;
 mod reply;
 #[cfg(test)]
 mod tests;

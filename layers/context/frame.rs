@@ -261,6 +261,14 @@ impl Above {
         }
     }
 
+    /// The same, as another attempt at the same request.
+    #[inline]
+    pub(super) fn enter_attempt(attempt: u32) -> Self {
+        let above = Self::enter_child();
+        MARKS.set(MARKS.get().attempted(attempt));
+        above
+    }
+
     /// Takes the child out again, with what was made of it. Once.
     #[inline]
     pub(super) fn leave_child(&mut self) -> Frame {

@@ -1,4 +1,4 @@
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Uri, request::Parts};
 
 /// The head of a request, borrowed: what a policy or a user's function decides by, before any body is read.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,17 @@ impl<'a, B> From<&'a Request<B>> for Head<'a> {
             uri: request.uri(),
             headers: request.headers(),
             extensions: request.extensions(),
+        }
+    }
+}
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
         }
     }
 }

@@ -77,6 +77,13 @@ impl Marks {
         Self(self.0 & others | (criticality as u64) << CRITICALITY)
     }
 
+    /// The same as another attempt.
+    #[inline]
+    pub(super) const fn attempted(self, attempt: u32) -> Self {
+        let others = !(u32::MAX as u64);
+        Self(self.0 & others | attempt as u64)
+    }
+
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "its half of the word")]
     pub(super) const fn attempt(self) -> u32 {

@@ -21,6 +21,18 @@ impl Scope {
         Beginning(Above::enter_child())
     }
 
+    /// The same, as another attempt at the same request.
+    #[inline]
+    pub(crate) fn begin_attempt(attempt: u32) -> Beginning {
+        Beginning(Above::enter_attempt(attempt))
+    }
+
+    /// Whether somebody below asked for its cancellation, and so would hear of its end.
+    #[inline]
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.marks.cancellation() == Cancellation::Asked
+    }
+
     /// See [`Frame::enter`].
     #[inline]
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {

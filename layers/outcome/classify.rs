@@ -20,7 +20,7 @@ pub struct Classified<S: Settle> {
 
 /// What the head said.
 #[derive(Debug)]
-enum SoFar {
+pub(crate) enum SoFar {
     /// Success. Only the end can still change it: by breaking, or by nobody reading it.
     Success,
     /// Anything else, as above. Boxed, or every body would carry the room of a failure.
@@ -52,11 +52,7 @@ impl<S: Settle> Classified<S> {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let so_far = match response.extensions().get::<Rejection>() {
-            Some(rejection) => Some(of_rejection(rejection)),
-            None if protocol.is_grpc() => of_grpc_head(&response),
-            None => Some(of_http(response.status(), response.headers())),
-        };
+        let so_far = of_head(&response, protocol);
         let head = *protocol == Protocol::HttpHead;
         let length = length(&response, head, so_far.is_none());
         settle.answered(&mut Answer {
@@ -68,16 +64,49 @@ impl<S: Settle> Classified<S> {
             settle.settle(so_far.unwrap_or(Outcome::failure(Class::MissingStatus)));
             return Tracked::ended(response, wrap);
         }
-        let so_far = match so_far {
-            Some(Outcome::Success) => SoFar::Success,
-            Some(outcome) => SoFar::Known(Box::new(outcome)),
-            None => SoFar::AwaitsStatus,
-        };
+        let so_far = SoFar::from(so_far);
         Tracked::follow_for(length, response, Self { settle, so_far }, wrap)
     }
 }
 
+/// How a call ended as far as the head of its answer tells. `None`: gRPC, and the status is still to come.
+#[inline]
+pub(crate) fn of_head<B>(response: &Response<B>, protocol: &Protocol) -> Option<Outcome> {
+    match response.extensions().get::<Rejection>() {
+        Some(rejection) => Some(of_rejection(rejection)),
+        None if protocol.is_grpc() => of_grpc_head(response),
+        None => Some(of_http(response.status(), response.headers())),
+    }
+}
+
+impl From<Option<Outcome>> for SoFar {
+    #[inline]
+    fn from(head: Option<Outcome>) -> Self {
+        match head {
+            Some(Outcome::Success) => Self::Success,
+            Some(outcome) => Self::Known(Box::new(outcome)),
+            None => Self::AwaitsStatus,
+        }
+    }
+}
+
 impl SoFar {
+    /// Whether it is known only at the end.
+    pub(crate) fn awaits_status(&self) -> bool {
+        matches!(self, Self::AwaitsStatus)
+    }
+
+    /// The outcome, now that the body has ended like this.
+    pub(crate) fn end(self, end: End<'_>) -> Outcome {
+        match (end, self) {
+            (End::Dropped, _) => Outcome::Cancelled(Cancelled::Disconnected),
+            (End::Cut, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, "deadline").executed()),
+            (End::Error(error), _) => of_error(error),
+            (End::Trailers(trailers), Self::AwaitsStatus) => of_grpc(trailers),
+            (End::Complete | End::Trailers(_), so_far) => so_far.complete(),
+        }
+    }
+
     /// The outcome, now that all of the body has come without a status in its trailers.
     #[inline]
     fn complete(self) -> Outcome {
@@ -103,18 +132,11 @@ fn of_grpc_head<B>(response: &Response<B>) -> Option<Outcome> {
 
 impl<S: Settle> Watch for Classified<S> {
     fn awaits_trailers(&self) -> bool {
-        matches!(self.so_far, SoFar::AwaitsStatus)
+        self.so_far.awaits_status()
     }
 
     fn end(self, end: End<'_>) {
-        let outcome = match (end, self.so_far) {
-            (End::Dropped, _) => Outcome::Cancelled(Cancelled::Disconnected),
-            (End::Cut, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, "deadline").executed()),
-            (End::Error(error), _) => of_error(error),
-            (End::Trailers(trailers), SoFar::AwaitsStatus) => of_grpc(trailers),
-            (End::Complete | End::Trailers(_), so_far) => so_far.complete(),
-        };
-        self.settle.settle(outcome);
+        self.settle.settle(self.so_far.end(end));
     }
 }
 
@@ -170,7 +192,7 @@ fn of_grpc(headers: &HeaderMap) -> Outcome {
 
 /// The one use of wall time: an HTTP date is one.
 #[expect(clippy::disallowed_methods, reason = "an HTTP date is compared with the wall clock")]
-fn wall_clock() -> SystemTime {
+pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 

@@ -29,14 +29,18 @@
 //! [rejected](Outcome::Rejected), on whichever side of the wire body or head that was.
 
 mod classify;
+mod delivery;
 mod hint;
+pub(crate) mod latency;
 #[cfg(test)]
 mod tests;
 
 use http::{HeaderMap, StatusCode};
 
-pub(crate) use self::classify::Held;
-pub use self::{classify::Classified, hint::Hint};
+pub(crate) use self::classify::{Held, SoFar, of_head, wall_clock};
+pub use self::{classify::Classified, delivery::Delivery, hint::Hint};
+#[cfg(feature = "hyper")]
+pub(crate) use self::delivery::Uses;
 use crate::{context::Cancelled, rejection::Rejection};
 
 /// How a call ended.

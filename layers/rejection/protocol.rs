@@ -127,6 +127,12 @@ impl Protocol {
     pub(crate) fn is_grpc(&self) -> bool {
         matches!(self, Self::Grpc(_))
     }
+
+    /// Whether its status is gRPC's, in gRPC itself or in one of its forms for the web.
+    #[inline]
+    pub(crate) fn has_grpc_status(&self) -> bool {
+        matches!(self, Self::Grpc(_) | Self::GrpcWeb(_) | Self::GrpcWebText(_))
+    }
 }
 
 /// What follows this prefix, in any case.

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use super::{
     Limit, RouteWindow, Window,
     counts::Totals,
-    histogram::Recent,
     routes::{RouteKey, Routes},
 };
+use crate::outcome::latency::Recent;
 
 /// Up to so many in a second are timed all; where there are more, at least half as many.
 const TIMED: u64 = 4_096;

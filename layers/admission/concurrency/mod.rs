@@ -45,7 +45,6 @@
 
 mod counts;
 mod gate;
-mod histogram;
 pub mod law;
 mod layer;
 mod limit;

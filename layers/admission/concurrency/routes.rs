@@ -14,8 +14,7 @@ use std::{
     time::Duration,
 };
 
-use super::histogram::Counted;
-use crate::context::Head;
+use crate::{context::Head, outcome::latency::Counted};
 
 /// So many, the first of them for all that have none of their own.
 pub(super) const ROUTES: usize = 1_000;

@@ -1,4 +1,4 @@
-//! How long the work of a route takes: counted as it ends, by all threads at once.
+//! How long calls take: counted as they end, by all threads at once, and a quantile of the recent ones.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -10,40 +10,40 @@ const BUCKETS: usize = 4 * 31;
 
 /// Latencies since they were last taken.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     nanos: AtomicU64,
     buckets: [AtomicU32; BUCKETS],
 }
 
 /// What was taken, and what is left of what was taken before: the recent weighs more.
 #[derive(Clone, Debug)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     weights: [f32; BUCKETS],
 }
 
 /// What was taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sum {
-    pub(super) samples: u64,
-    pub(super) total: Duration,
+pub(crate) struct Sum {
+    pub(crate) samples: u64,
+    pub(crate) total: Duration,
 }
 
 impl Counted {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             nanos: AtomicU64::new(0),
             buckets: [const { AtomicU32::new(0) }; BUCKETS],
         }
     }
 
-    pub(super) fn count(&self, latency: Duration) {
+    pub(crate) fn count(&self, latency: Duration) {
         let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX >> 16);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
         self.buckets[bucket(nanos / 1_000)].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes what was counted, and adds it to `recent`.
-    pub(super) fn take(&self, recent: &mut Recent) -> Sum {
+    pub(crate) fn take(&self, recent: &mut Recent) -> Sum {
         let mut samples = 0;
         for (bucket, weight) in self.buckets.iter().zip(&mut recent.weights) {
             // A look first: most are empty, and a look is a tenth of an exchange.
@@ -61,14 +61,14 @@ impl Counted {
 }
 
 impl Recent {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             weights: [0.0; BUCKETS],
         }
     }
 
     /// Lets what is known count for so much of what it did, but for no fewer than so many.
-    pub(super) fn fade(&mut self, share: f32, least: f32) {
+    pub(crate) fn fade(&mut self, share: f32, least: f32) {
         let all: f32 = self.weights.iter().sum();
         let share = share.max((least / all).min(1.0));
         for weight in &mut self.weights {
@@ -78,7 +78,7 @@ impl Recent {
 
     /// What `share` of the latencies stay below, if `enough` are known: the lower end of its bucket, for who is turned away by it
     /// should be too late for certain.
-    pub(super) fn quantile(&self, share: f32, enough: f32) -> Option<Duration> {
+    pub(crate) fn quantile(&self, share: f32, enough: f32) -> Option<Duration> {
         let all: f32 = self.weights.iter().sum();
         if all < enough {
             return None;

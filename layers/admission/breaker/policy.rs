@@ -1,0 +1,174 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    BreakerSnapshot, DestinationSnapshot, Forced, NAME,
+    circuit::{Entry, Ticket},
+    permit::{BreakerPermit, Held, Node},
+    settings::{Rules, Settings},
+};
+use crate::{
+    admission::{Admit, Arrival, Decision, Never},
+    context::home::Homes,
+    destination::Destinations,
+    rejection::{Reason, Rejection},
+};
+
+/// A circuit breaker: the policy, and a handle to it. Clones are the same breaker. See the [module](super).
+#[derive(Clone)]
+pub struct Breaker {
+    rules: Arc<Rules>,
+    circuits: Circuits,
+}
+
+#[derive(Clone)]
+enum Circuits {
+    One(Homes<Node>),
+    Each {
+        seats: Destinations<Node>,
+        /// Which of its homes a thread is at.
+        homes: Homes<()>,
+    },
+}
+
+impl Breaker {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let rules = Arc::new(Rules::new(settings));
+        let circuits = match &settings.each {
+            None => Circuits::One(Homes::new(Node::new(rules.clone()))),
+            Some(each) => {
+                let rules = rules.clone();
+                let make = move || Node::new(rules.clone());
+                Circuits::Each {
+                    seats: Destinations::keyed(each.key_of.clone(), each.most, make),
+                    homes: Homes::new(()),
+                }
+            }
+        };
+        Self { rules, circuits }
+    }
+
+    /// Holds all circuits open or closed, whatever they find; with `None`, leaves them to it again, and they go on from where they
+    /// were. Held closed, calls are let in without being judged.
+    pub fn force(&self, forced: Option<Forced>) {
+        self.rules.force(forced);
+    }
+
+    /// Whether the circuits only tell what they would do: all is let in, and what they would have rejected is counted as
+    /// [`rejected`](BreakerSnapshot::rejected).
+    pub fn observe_only(&self, only: bool) {
+        self.rules.observe_only(only);
+    }
+
+    /// How it stands. Of a circuit for each destination: the sums of all, and the state of the worst of them.
+    pub fn snapshot(&self) -> BreakerSnapshot {
+        let now = Instant::now();
+        let mut all = BreakerSnapshot::new(self.rules.mode(), now);
+        match &self.circuits {
+            Circuits::One(node) => all.set(&node.here().circuit.standing(now)),
+            Circuits::Each { seats, .. } => {
+                let mut last = None;
+                seats.for_each(|_, node| {
+                    let standing = node.circuit.standing(now);
+                    last = last.max(Some(standing.since));
+                    all.add(&standing);
+                });
+                all.since = last.unwrap_or(now);
+                all.evicted = seats.evicted();
+            }
+        }
+        all
+    }
+
+    /// Each destination that is remembered, by name, and how its circuit stands. Empty where there is one circuit for all.
+    pub fn destinations(&self) -> Vec<DestinationSnapshot> {
+        let (now, mode) = (Instant::now(), self.rules.mode());
+        let mut all = Vec::new();
+        if let Circuits::Each { seats, .. } = &self.circuits {
+            seats.for_each(|name, node| {
+                let mut circuit = BreakerSnapshot::new(mode, now);
+                circuit.set(&node.circuit.standing(now));
+                let name = name.map(Into::into);
+                all.push(DestinationSnapshot { name, circuit });
+            });
+        }
+        all
+    }
+}
+
+impl Admit for Breaker {
+    type Permit = BreakerPermit;
+    type Wait = Never<BreakerPermit>;
+
+    #[inline]
+    fn admit(&self, arrival: &Arrival<'_>) -> Decision<BreakerPermit, Never<BreakerPermit>> {
+        match &self.circuits {
+            Circuits::One(node) => {
+                let node = node.here();
+                match decide(node, node.number, arrival) {
+                    Entry::Go(ticket) => admitted(Held::One(node.clone()), node.number, ticket, arrival),
+                    Entry::No(wait) => rejected(node, wait),
+                }
+            }
+            Circuits::Each { seats, homes } => {
+                let (seat, home) = (seats.find(arrival.head(), arrival.now()), homes.here().number);
+                match decide(&seat, home, arrival) {
+                    Entry::Go(ticket) => admitted(Held::Of(seat), home, ticket, arrival),
+                    Entry::No(wait) => rejected(&seat, wait),
+                }
+            }
+        }
+    }
+}
+
+#[inline]
+fn decide(node: &Node, home: usize, arrival: &Arrival<'_>) -> Entry {
+    if node.rules.is_plain() {
+        node.circuit.admit(home, || arrival.now())
+    } else {
+        overruled(node, home, arrival)
+    }
+}
+
+/// An operator has a say in it.
+#[cold]
+fn overruled(node: &Node, home: usize, arrival: &Arrival<'_>) -> Entry {
+    match node.rules.mode().forced {
+        Some(Forced::Open) => node.circuit.reject(home),
+        Some(Forced::Closed) => Entry::Go(Ticket::Unjudged),
+        None => match node.circuit.admit(home, || arrival.now()) {
+            Entry::No(_) => Entry::Go(Ticket::Unjudged),
+            entry @ Entry::Go(_) => entry,
+        },
+    }
+}
+
+#[inline]
+fn admitted(
+    held: Held,
+    home: usize,
+    ticket: Ticket,
+    arrival: &Arrival<'_>,
+) -> Decision<BreakerPermit, Never<BreakerPermit>> {
+    let since = held.rules.law.slow.map(|_| arrival.now());
+    Decision::Now(BreakerPermit::new(held, home, ticket, since))
+}
+
+#[cold]
+fn rejected(node: &Node, wait: Duration) -> Decision<BreakerPermit, Never<BreakerPermit>> {
+    let mut rejection = Rejection::new(Reason::BreakerOpen, NAME).retry_after(wait);
+    if node.rules.mode().forced == Some(Forced::Open) {
+        rejection = rejection.with_message("circuit breaker held open");
+    }
+    Decision::No(rejection)
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("law", &self.rules.law)
+            .field("now", &self.snapshot())
+            .finish()
+    }
+}

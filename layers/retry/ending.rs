@@ -1,0 +1,145 @@
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+
+use crate::{
+    body::{BoxError, End, Tracked, Watch},
+    budget::{Ended, How, Paying, Why},
+    context::{Cancelled, Scope, clock},
+    outcome::{Outcome, SoFar},
+    rejection::Protocol,
+};
+
+/// Rides in the body of the answer that is passed up: the attempt's context lives as long, and the budget is told how it ended.
+#[derive(Debug)]
+pub struct Ending {
+    so_far: SoFar,
+    scope: Option<Scope>,
+    budget: Option<Paid>,
+}
+
+impl Ending {
+    /// Follows the answer of this attempt, of which the head says so much, if there is anybody to be told of its end.
+    #[inline]
+    pub(crate) fn follow<B>(
+        response: Response<B>,
+        protocol: &Protocol,
+        head: Option<Outcome>,
+        scope: Option<Scope>,
+        paid: &Paid,
+    ) -> Response<Tracked<B, Self>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let scope = scope.filter(Scope::is_asked);
+        let budget = paid.to_be_told();
+        if scope.is_none() && budget.is_none() {
+            return Tracked::ended(response, |body| body);
+        }
+        let ending = Self {
+            so_far: SoFar::from(head),
+            scope,
+            budget,
+        };
+        Tracked::follow(response, *protocol == Protocol::HttpHead, ending)
+    }
+}
+
+/// Who pays for an attempt, and what for.
+#[derive(Debug)]
+pub(crate) struct Paid {
+    pub(crate) by: Paying,
+    /// `None`: it is the first, which is free.
+    why: Option<Why>,
+    /// Whether the budget has heard how it ended.
+    told: bool,
+}
+
+impl Paid {
+    /// A first attempt: the budget grows by it.
+    #[inline]
+    pub(crate) fn first(by: Paying) -> Self {
+        by.first(clock::now);
+        Self {
+            by,
+            why: None,
+            told: false,
+        }
+    }
+
+    /// One more attempt, if there is enough for it.
+    pub(crate) fn again(&mut self, why: Why) -> bool {
+        let paid = self.by.again(why, clock::now());
+        if paid {
+            self.why = Some(why);
+            self.told = false;
+        }
+        paid
+    }
+
+    /// It was never sent.
+    pub(crate) fn unsent(&mut self) {
+        if let Some(why) = self.why.take() {
+            self.by.unsent(why, clock::now());
+        }
+    }
+
+    /// Tells the budget how it ended, if it wants to know and has not heard.
+    pub(crate) fn ended(&mut self, how: How) {
+        if !self.told && self.by.follows_ends() {
+            self.told = true;
+            self.by.ended(Ended { again: self.why, how }, clock::now());
+        }
+    }
+
+    /// An attempt beside this one, if there is enough for it.
+    pub(crate) fn beside(&self, why: Why) -> Option<Self> {
+        let mut other = Self {
+            by: self.by.clone(),
+            why: None,
+            told: false,
+        };
+        other.again(why).then_some(other)
+    }
+
+    /// Who is to tell the budget at the end of the answer, if anybody is.
+    #[inline]
+    fn to_be_told(&self) -> Option<Self> {
+        (!self.told && self.by.follows_ends()).then(|| Self {
+            by: self.by.clone(),
+            why: self.why,
+            told: false,
+        })
+    }
+}
+
+impl Watch for Ending {
+    fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+        match &mut self.scope {
+            Some(scope) => scope.enter(poll),
+            None => poll(),
+        }
+    }
+
+    fn awaits_trailers(&self) -> bool {
+        self.budget.is_some() && self.so_far.awaits_status()
+    }
+
+    fn end(mut self, end: End<'_>) {
+        if let Some(scope) = &mut self.scope {
+            match end {
+                // Its own drop tells a departure from a deadline.
+                End::Dropped => {}
+                End::Cut => scope.end(Cancelled::DeadlineExceeded),
+                End::Complete | End::Trailers(_) | End::Error(_) => scope.end(Cancelled::Finished),
+            }
+        }
+        if let Some(mut budget) = self.budget {
+            budget.ended(match self.so_far.end(end) {
+                Outcome::Success => How::Success,
+                _ => How::Other,
+            });
+        }
+    }
+}

@@ -1,0 +1,110 @@
+use std::{
+    fmt, mem,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    Classify, RetryFuture, Rules,
+    ending::{Ending, Paid},
+    layer::Shared,
+    marks,
+};
+use crate::{
+    body::{
+        BoxError, Tracked,
+        replay::{Recording, Replay},
+    },
+    context::{Frame, Head, Scope, clock, home::Homes},
+    rejection::Protocol,
+};
+
+/// The service of [`RetryLayer`](super::RetryLayer).
+///
+/// `poll_ready` is the inner service's, and the service that it made ready has the first attempt. The inner service is called with a
+/// body of [`Replay`], is cloned once for each request, and is asked again whether it is ready before each further attempt.
+pub struct Retry<S, C = Rules> {
+    pub(super) inner: S,
+    pub(super) homes: Homes<Shared<C>>,
+}
+
+/// What another attempt is made of.
+pub(crate) struct Again<S, B> {
+    pub(crate) service: S,
+    pub(crate) head: Parts,
+    pub(crate) body: Recording<B>,
+}
+
+impl<S, C, B, ResBody> Service<Request<B>> for Retry<S, C>
+where
+    S: Service<Request<Replay<B>>, Response = Response<ResBody>> + Clone,
+    S::Error: 'static,
+    C: Classify,
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+    ResBody: Body<Data = Bytes>,
+    ResBody::Error: Into<BoxError>,
+{
+    type Response = Response<Tracked<ResBody, Ending>>;
+    type Error = S::Error;
+    type Future = RetryFuture<S, C, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shared = self.homes.here().clone();
+        let settings = &shared.settings;
+        shared.counts.request(shared.number);
+        let protocol = Protocol::of(&request);
+        let paid = Paid::first(settings.budgets.of(Some(Head::from(&request)), clock::now));
+
+        let (head, body) = request.into_parts();
+        let is_retried = settings.bounds.attempts > 1 && !(settings.only_first && is_retry(&head));
+        let (body, record) = if is_retried {
+            Recording::begin(body, settings.body_limit)
+        } else {
+            Recording::none(body)
+        };
+        // The service that was made ready goes first, and stays for the others.
+        let mut service = self.inner.clone();
+        mem::swap(&mut service, &mut self.inner);
+        let again = is_retried.then(|| head.clone());
+        let scope = Scope::begin();
+        let call = service.call(Request::from_parts(head, body));
+        let scope = scope.release();
+        let again = again.map(|head| Again {
+            service,
+            head,
+            body: record,
+        });
+        RetryFuture::new(shared, protocol, scope, call, again, paid)
+    }
+}
+
+fn is_retry(head: &Parts) -> bool {
+    marks::is_retry(&head.headers) || Frame::facts().attempt > 1
+}
+
+impl<S: Clone, C> Clone for Retry<S, C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            homes: self.homes.clone(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, C> fmt::Debug for Retry<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
