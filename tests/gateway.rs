@@ -11,6 +11,8 @@
 mod gateway_process;
 #[path = "gateway/limits.rs"]
 mod limits;
+#[path = "gateway/retries.rs"]
+mod retries;
 
 use std::{convert::Infallible, time::Duration};
 
@@ -115,7 +117,8 @@ async fn a_silent_upstream_is_504_and_grpc_4_at_the_deadline() {
 async fn an_upstream_that_hangs_up_is_502() {
     let (listener, url) = silent().await;
     let gateway = Gateway::before(&[&url]).await;
-    let asked = tokio::spawn(http1(gateway.get("/")));
+    // It may have been done, and is not tried again.
+    let asked = tokio::spawn(http1(gateway.get("/").method(Method::POST)));
     drop(accept_head(&listener).await);
     assert_eq!(soon(asked).await.unwrap().head.status, 502);
 }
@@ -314,7 +317,8 @@ async fn metrics_count_what_happened() {
     })
     .await;
     let (_socket, dead) = dead();
-    let gateway = Gateway::before(&[&format!("http://{address}"), &dead]).await;
+    let upstream = format!("http://{address}");
+    let gateway = Gateway::with(&["--upstream", &upstream, "--upstream", &dead, "--retry", "1"]).await;
     http1(gateway.get("/")).await;
     http1(gateway.get("/").method(Method::HEAD)).await;
     http1(gateway.get("/fail")).await;

@@ -302,3 +302,18 @@ async fn when_everything_is_slow_the_budget_bounds_the_load() {
     let attempts = script.attempts();
     assert!((1_010..=1_111).contains(&attempts), "{attempts}");
 }
+
+/// Found through the gateway, where a retry around a hedge brought their budget each request twice.
+#[tokio::test(start_paused = true)]
+async fn a_request_counts_once_for_a_budget_that_two_layers_share() {
+    let budget = Budget::builder().ratio(0.5).min_per_second(0.0).burst(10).build().unwrap();
+    let script = Script::new([]);
+    let client = ServiceBuilder::new()
+        .layer(RetryLayer::http().budget(budget.clone()))
+        .layer(HedgeLayer::after(10 * MS).budget(budget.clone()))
+        .service(script);
+    for _ in 0..4 {
+        client.clone().oneshot(get()).await.unwrap();
+    }
+    assert_eq!(budget.snapshot().tokens, Some(2.0));
+}

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use buttress::{
-    ConcurrencyLimitLayer, CriticalityLayer, DeadlineLayer, PropagateDeadlineLayer, RateLimitLayer,
+    BoxError, BreakerLayer, ConcurrencyLimitLayer, CriticalityLayer, DeadlineLayer, HedgeLayer, PropagateDeadlineLayer,
+    RateLimitLayer, RetryLayer,
     admission::rate::{ClientAddress, Quota},
+    budget::Budget,
 };
 
-use crate::cli::{Args, Limit, Per, Rate};
+use crate::cli::{Args, HedgeAfter, Limit, Per, Rate};
 
 /// Held back from what the upstream is told, so that the answer of one that gives up by itself still comes in time.
 const MARGIN: Duration = Duration::from_millis(5);
@@ -19,12 +21,19 @@ pub(crate) struct Layers {
     pub(crate) deadline: DeadlineLayer,
     pub(crate) rate: Option<RateLimitLayer>,
     pub(crate) limit: Option<ConcurrencyLimitLayer>,
+    /// Always there, as it changes the body: with one attempt, where it is not wanted.
+    pub(crate) retry: RetryLayer,
+    pub(crate) hedge: HedgeLayer,
+    /// What retries and hedges are paid from.
+    pub(crate) budget: Budget,
+    pub(crate) breaker: Option<BreakerLayer>,
     pub(crate) propagate: PropagateDeadlineLayer,
 }
 
 impl Layers {
-    pub(crate) fn new(args: &Args) -> Self {
-        Self {
+    pub(crate) fn new(args: &Args) -> Result<Self, BoxError> {
+        let budget = Budget::builder().ratio(args.retry_budget.0).build()?;
+        Ok(Self {
             // Who names a header says that whoever can send it is to be believed.
             criticality: args
                 .criticality_header
@@ -33,8 +42,12 @@ impl Layers {
             deadline: DeadlineLayer::new(args.deadline_default).max(args.deadline_max),
             rate: args.rate.map(|rate| rate_limit(rate, args.trusted_hops)),
             limit: limit(args.limit, args.queue),
+            retry: RetryLayer::new().attempts(args.retry.get()).budget(budget.clone()),
+            hedge: hedge(args.hedge).budget(budget.clone()),
+            budget,
+            breaker: args.breaker.then(|| BreakerLayer::new().per_destination()),
             propagate: PropagateDeadlineLayer::new().margin(MARGIN),
-        }
+        })
     }
 }
 
@@ -62,4 +75,12 @@ fn limit(limit: Limit, queue: Option<usize>) -> Option<ConcurrencyLimitLayer> {
         Some(length) => layer.queue(length),
         None => layer,
     })
+}
+
+fn hedge(after: Option<HedgeAfter>) -> HedgeLayer {
+    match after {
+        None => HedgeLayer::after(Duration::ZERO).attempts(1),
+        Some(HedgeAfter::Delay(delay)) => HedgeLayer::after(delay),
+        Some(HedgeAfter::Quantile(share)) => HedgeLayer::quantile(share),
+    }
 }

@@ -4,6 +4,7 @@
 //! cargo run --release --example gateway
 //! cargo run --release --example gateway -- --upstream http://127.0.0.1:3000 --upstream h2c://127.0.0.1:50051
 //! cargo run --release --example gateway -- --limit fixed:100 --queue 20 --rate 100/s:20 --criticality-header x-criticality
+//! cargo run --release --example gateway -- --retry 2 --retry-budget 0.05 --hedge p95 --breaker
 //! ```
 //!
 //! Without an `--upstream` it starts one of its own, and prints commands to try. Here is what they show:
@@ -14,6 +15,10 @@
 //! - **Nothing is taken in that cannot be done.** A limit, which finds itself by default, lets in as many requests at a time as the
 //!   upstreams do best with; a short queue takes up the bursts, the most critical first; the rest are told so at once. A
 //!   client that asks more often than its `--rate` is told when to come back.
+//! - **A fault is hidden where it can be, and never multiplied.** What is safe to send again goes to the next upstream, up to three
+//!   times in all, and within a budget of a tenth of the requests. An upstream says when to come back, or not to; so does this,
+//!   to those above. `--hedge` sends a second attempt where the first is slow, from the same budget; `--breaker` leaves an upstream
+//!   alone that keeps failing.
 //! - **Every request is answered in its own protocol.** A dead upstream is a 502, a silent one a 504; to gRPC they are the
 //!   statuses 14 and 4.
 //! - **Every ending is counted once**, at the end of the body: see `/metrics` on the admin address.
@@ -97,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), BoxError> {
-    let layers = Layers::new(&args);
+    let layers = Layers::new(&args)?;
     let listener = bind(&args.listen).await?;
     let admin = bind(&args.admin).await?;
     let (listen_url, admin_url) = (url(&listener)?, url(&admin)?);
@@ -127,7 +132,7 @@ async fn run(args: Args) -> Result<(), BoxError> {
 
 /// Accepts connections for ever, and serves each with the one stack.
 async fn serve(listener: TcpListener, upstreams: Upstreams, layers: Layers, metrics: Metrics) {
-    let (upstreams, clients) = (Arc::new(upstreams), Clients::new(&layers.propagate));
+    let (upstreams, clients) = (Arc::new(upstreams), Clients::new(&layers));
     let arrivals = metrics.clone();
     // The state of a layer is made with the layer, so all connections share it.
     let stack = ServiceBuilder::new()
@@ -140,7 +145,9 @@ async fn serve(listener: TcpListener, upstreams: Upstreams, layers: Layers, metr
         .layer(layers.deadline)
         .layer(CancelLayer::new())
         .layer(optional(layers.rate))
-        .layer(optional(layers.limit));
+        .layer(optional(layers.limit))
+        .layer(layers.retry)
+        .layer(layers.hedge);
 
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());

@@ -16,10 +16,13 @@ use std::{
 };
 
 use buttress::{
-    PropagateDeadlineLayer, Rejection,
-    body::Reply,
+    BreakerLayer, Rejection,
+    admission::{Admission, AdmissionLayer, breaker::Breaker},
+    body::{Reply, replay::Replay},
     cancel::Upload,
-    deadline::{DeadlineBody, PropagateDeadline},
+    deadline::PropagateDeadline,
+    hyper::{Reuse, ReuseLayer},
+    outcome::Delivery,
     rejection::{Protocol, Reason},
 };
 use bytes::Bytes;
@@ -32,15 +35,29 @@ use hyper_util::{
 use pin_project::pin_project;
 use tower::{Layer, Service, ServiceExt, util::Oneshot};
 
-use crate::{cli::Upstream, headers};
+use crate::{cli::Upstream, headers, layers::Layers};
 
 /// How long a connection may idle in the pool, and how often one of HTTP/2 is asked whether its peer is still there: a peer
 /// that is cut off takes all streams of its connection with it, and says nothing.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A client that writes what remains of the deadline on each request, and holds the answer to it.
-type Transport = PropagateDeadline<Client<HttpConnector, Upload<Incoming>>>;
-type Answer = Response<Reply<DeadlineBody<Incoming>>>;
+/// What is sent, within a retry and a hedge.
+type Sent = Upload<Replay<Replay<Incoming>>>;
+/// A client that writes what remains of the deadline on each request, and holds the answer to it; behind a breaker, if there is one.
+type Transport = Admission<PropagateDeadline<Client<Reuse<HttpConnector>, Sent>>, Option<Breaker>>;
+type Answer = Response<Reply<<Transport as Answers>::Body>>;
+
+/// What the body of a service's answer is.
+pub(crate) trait Answers {
+    type Body;
+}
+
+impl<S, B> Answers for S
+where
+    S: Service<Request<Sent>, Response = Response<B>>,
+{
+    type Body = B;
+}
 
 /// The upstreams, in turn.
 pub(crate) struct Upstreams {
@@ -72,7 +89,7 @@ pub(crate) struct Proxy {
 pub(crate) enum ProxyFuture {
     Calling {
         #[pin]
-        call: Oneshot<Transport, Request<Upload<Incoming>>>,
+        call: Oneshot<Transport, Request<Sent>>,
         call_of: CallOf,
     },
     Refused(StatusCode, &'static str),
@@ -101,9 +118,10 @@ impl Upstreams {
 
 impl Clients {
     /// There is no timeout for connecting: the deadline covers it.
-    pub(crate) fn new(propagate: &PropagateDeadlineLayer) -> Self {
+    pub(crate) fn new(layers: &Layers) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        let connector = ReuseLayer::new().layer(connector);
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -111,9 +129,13 @@ impl Clients {
             .pool_idle_timeout(KEEP_ALIVE)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE);
-        let http1 = propagate.layer(builder.build(connector.clone()));
-        let http2 = propagate.layer(builder.http2_only(true).build(connector));
-        Self { http1, http2 }
+        let breaker = AdmissionLayer::new(layers.breaker.as_ref().map(BreakerLayer::breaker));
+        let http1 = builder.build(connector.clone());
+        let http2 = builder.http2_only(true).build(connector);
+        Self {
+            http1: breaker.layer(layers.propagate.layer(http1)),
+            http2: breaker.layer(layers.propagate.layer(http2)),
+        }
     }
 }
 
@@ -127,7 +149,7 @@ impl Proxy {
     }
 }
 
-impl Service<Request<Incoming>> for Proxy {
+impl Service<Request<Replay<Replay<Incoming>>>> for Proxy {
     type Response = Answer;
     type Error = Infallible;
     type Future = ProxyFuture;
@@ -136,7 +158,7 @@ impl Service<Request<Incoming>> for Proxy {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> ProxyFuture {
+    fn call(&mut self, request: Request<Replay<Replay<Incoming>>>) -> ProxyFuture {
         if request.method() == Method::CONNECT {
             return ProxyFuture::Refused(StatusCode::NOT_IMPLEMENTED, "no tunnels here");
         }
@@ -195,10 +217,9 @@ impl CallOf {
             eprintln!("gateway: {} to {}: {}", self.method, self.upstream, chain(error));
             let rejection = Rejection::new(Reason::Unreachable, "gateway");
             // What was never sent can be sent again, elsewhere.
-            if error.is_connect() {
-                rejection
-            } else {
-                rejection.executed()
+            match Delivery::of(error) {
+                Delivery::NotSent => rejection,
+                _ => rejection.executed(),
             }
         };
         rejection.into_response(&self.protocol).map(Reply::ours)

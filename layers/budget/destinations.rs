@@ -6,7 +6,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Budget, BudgetSnapshot, Ended, Law, Why,
+    Budget, BudgetSnapshot, Counted, Ended, Law, Why,
     account::{Account, Kind},
 };
 use crate::{
@@ -157,10 +157,12 @@ impl Default for Budgets {
 }
 
 impl Paying {
-    /// The first attempt of the request starts.
+    /// The first attempt of the request starts. Where a layer around this one has told the same budget, that is enough.
     #[inline]
     pub(crate) fn first(&self, now: impl FnOnce() -> Instant) {
-        if let Some(account) = self.current() {
+        if let Some(account) = self.current()
+            && !Counted::is_by(address(account))
+        {
             match &self.0 {
                 Payer::Each { own: Some(law), .. } => law.first(now()),
                 _ => account.kind.first(now),
@@ -199,6 +201,12 @@ impl Paying {
         self.current().is_some_and(|account| self.law(account).follows_ends())
     }
 
+    /// Around a call, for the layers within: this budget has counted it.
+    #[inline]
+    pub(crate) fn counted(&self) -> Counted {
+        Counted::enter(self.current().map_or(0, address))
+    }
+
     /// Where it is counted, unless the destination has given way to another since.
     #[inline]
     fn current(&self) -> Option<&Account> {
@@ -214,6 +222,12 @@ impl Paying {
             _ => account.kind.law(),
         }
     }
+}
+
+/// Which of all accounts it is.
+#[inline]
+fn address(account: &Account) -> usize {
+    std::ptr::from_ref(account).addr()
 }
 
 impl Ledger {

@@ -52,6 +52,7 @@
 
 mod account;
 mod builder;
+mod counted;
 mod destinations;
 mod grpc;
 mod law;
@@ -62,7 +63,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::destinations::Paying;
+pub(crate) use self::{counted::Counted, destinations::Paying};
 pub use self::{
     account::Budget,
     builder::{BudgetBuilder, InvalidBudget},

@@ -272,7 +272,9 @@ where
         let mut request = Request::from_parts(head.clone(), body);
         write_attempt(request.headers_mut(), &self.protocol, self.started);
         let scope = Scope::begin_attempt(self.started);
+        let counted = paid.by.counted();
         let call = service.call(request);
+        drop(counted);
         Some(Flight::new(scope.release(), Some(paid), self.started, began, call))
     }
 

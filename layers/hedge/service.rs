@@ -66,7 +66,9 @@ where
         mem::swap(&mut service, &mut self.inner);
         let again = is_hedged.then(|| head.clone());
         let scope = Scope::begin();
+        let counted = paid.by.counted();
         let call = service.call(Request::from_parts(head, body));
+        drop(counted);
         let flight = Flight::new(scope.release(), None, 1, None, call);
         let again = again.map(|head| Again {
             service,

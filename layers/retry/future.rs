@@ -223,7 +223,9 @@ where
         let mut request = Request::from_parts(head.clone(), body);
         marks::write_attempt(request.headers_mut(), &self.protocol, self.attempt);
         let scope = Scope::begin_attempt(self.attempt);
+        let counted = self.paid.by.counted();
         let call = service.call(request);
+        drop(counted);
         self.scope = Some(scope.release());
         Ok(call)
     }

@@ -71,7 +71,8 @@ pub enum Kept {
 }
 
 impl Kept {
-    pub(crate) const ALL: [Self; 9] = [
+    /// All of them.
+    pub const ALL: [Self; 9] = [
         Self::Verdict,
         Self::Ended,
         Self::DoNotRetry,

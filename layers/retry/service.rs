@@ -77,7 +77,9 @@ where
         mem::swap(&mut service, &mut self.inner);
         let again = is_retried.then(|| head.clone());
         let scope = Scope::begin();
+        let counted = paid.by.counted();
         let call = service.call(Request::from_parts(head, body));
+        drop(counted);
         let scope = scope.release();
         let again = again.map(|head| Again {
             service,

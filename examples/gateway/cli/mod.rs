@@ -1,15 +1,17 @@
 //! The command line. What makes no sense is an error before anything is started.
 
 mod limits;
+mod retries;
 mod upstream;
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use http::HeaderName;
 
 pub(crate) use self::{
     limits::{Limit, Per, Rate},
+    retries::{HedgeAfter, Ratio},
     upstream::Upstream,
 };
 
@@ -59,6 +61,23 @@ pub(crate) struct Args {
     /// sheddable. It is believed, whoever sends it: name one that only those you trust can send.
     #[arg(long, value_name = "NAME")]
     pub(crate) criticality_header: Option<HeaderName>,
+
+    /// How many attempts a request may make in all, each at the next upstream; 1 is no retry. Only what is safe to send again is.
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(crate) retry: NonZero<u32>,
+
+    /// How many retries and hedges there may be for each request: 0.1 is a tenth more load, however much fails.
+    #[arg(long, value_name = "RATIO", default_value = "0.1")]
+    pub(crate) retry_budget: Ratio,
+
+    /// When a request that is safe to send twice gets a second attempt beside the first: after 50ms, say, or after p95 of what
+    /// its kind took of late.
+    #[arg(long, value_name = "DELAY|p95")]
+    pub(crate) hedge: Option<HedgeAfter>,
+
+    /// Leaves an upstream alone that keeps failing, and asks now and then whether it is back.
+    #[arg(long)]
+    pub(crate) breaker: bool,
 }
 
 impl Args {

@@ -4,9 +4,10 @@ use std::io;
 
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use buttress::{
-    ConcurrencyLimitLayer, Criticality, RateLimitLayer,
-    admission::concurrency::Refusal,
+    BreakerLayer, ConcurrencyLimitLayer, Criticality, RateLimitLayer,
+    admission::{breaker::CircuitState, concurrency::Refusal},
     registry::{self, Kind},
+    retry::Kept,
 };
 use tokio::net::TcpListener;
 
@@ -44,6 +45,10 @@ impl Admin {
         }
         if let Some(rate) = &self.layers.rate {
             rates(&mut page, rate);
+        }
+        retries(&mut page, &self.layers);
+        if let Some(breaker) = &self.layers.breaker {
+            circuits(&mut page, breaker);
         }
         work(&mut page);
         page.text
@@ -109,6 +114,68 @@ fn rates(page: &mut Page, layer: &RateLimitLayer) {
         "Clients that were forgotten for want of room.",
     );
     page.sample("", now.evicted);
+}
+
+fn retries(page: &mut Page, layers: &Layers) {
+    let now = layers.retry.snapshot();
+    page.family("buttress_retry_attempts_total", "counter", "Attempts, by whether they were the first.");
+    page.sample("{attempt=\"first\"}", now.requests);
+    page.sample("{attempt=\"retry\"}", now.retries);
+    page.family("buttress_retry_recovered_total", "counter", "Requests that a retry saved.");
+    page.sample("", now.recovered);
+    page.family(
+        "buttress_retry_kept_total",
+        "counter",
+        "Failures that were passed up, by why there was no other attempt.",
+    );
+    for why in Kept::ALL {
+        page.sample(format_args!("{{reason=\"{}\"}}", why.as_str()), now.kept(why));
+    }
+    let now = layers.hedge.snapshot();
+    page.family("buttress_hedge_attempts_total", "counter", "Attempts beside the first.");
+    page.sample("", now.hedges);
+    page.family("buttress_hedge_won_total", "counter", "Those of them that answered first.");
+    page.sample("", now.won);
+    let now = layers.budget.snapshot();
+    page.family("buttress_budget_tokens", "gauge", "Retries and hedges that could be paid for.");
+    page.sample("", now.tokens.unwrap_or_default());
+    page.family(
+        "buttress_budget_decisions_total",
+        "counter",
+        "Retries and hedges, by what the budget said.",
+    );
+    for (decision, count) in [
+        ("granted", now.granted),
+        ("rejected", now.rejected),
+        ("returned", now.returned),
+    ] {
+        page.sample(format_args!("{{decision=\"{decision}\"}}"), count);
+    }
+}
+
+fn circuits(page: &mut Page, layer: &BreakerLayer) {
+    let circuits = layer.breaker().destinations();
+    page.family(
+        "buttress_breaker_state",
+        "gauge",
+        "1 where the circuit of an upstream stands so.",
+    );
+    for circuit in &circuits {
+        let name = circuit.name.as_deref().unwrap_or_default();
+        for state in [CircuitState::Closed, CircuitState::HalfOpen, CircuitState::Open] {
+            let labels = format_args!("{{destination=\"{name}\",state=\"{}\"}}", state.as_str());
+            page.sample(labels, u8::from(circuit.circuit.state == state));
+        }
+    }
+    page.family(
+        "buttress_breaker_rejected_total",
+        "counter",
+        "Attempts that were not made at an upstream that keeps failing.",
+    );
+    for circuit in &circuits {
+        let name = circuit.name.as_deref().unwrap_or_default();
+        page.sample(format_args!("{{destination=\"{name}\"}}"), circuit.circuit.rejected);
+    }
 }
 
 fn work(page: &mut Page) {

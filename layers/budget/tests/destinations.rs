@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
 use http::Request;
@@ -97,7 +97,7 @@ fn who_has_given_way_is_granted_nothing_and_brings_nothing() {
 
 /// It takes what it is told to be its tokens.
 #[derive(Debug)]
-struct Tokens(AtomicU64);
+struct Tokens(AtomicU32);
 
 impl Law for Tokens {
     fn first(&self, _: Instant) {
@@ -105,7 +105,7 @@ impl Law for Tokens {
     }
 
     fn again(&self, _: Why, _: Instant) -> bool {
-        let take = |tokens: u64| tokens.checked_sub(1);
+        let take = |tokens: u32| tokens.checked_sub(1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
@@ -120,7 +120,7 @@ impl Law for Tokens {
     }
 
     fn tokens(&self, _: Instant) -> Option<f64> {
-        Some(self.0.load(Ordering::Relaxed) as f64)
+        Some(self.0.load(Ordering::Relaxed).into())
     }
 }
 
