@@ -26,15 +26,15 @@
 //!  server, outermost first                      client, outermost first
 //!
 //!  ObserveLayer          every ending           ObserveLayer               every ending
-//!  RenderLayer           how we say no          TimeoutLayer               a bound per attempt
-//!  Drain                 the gate at shutdown   AdmissionLayer             a policy of one's own
-//!  CriticalityLayer      how much it matters    PropagateDeadlineLayer     writes what remains
-//!  DeadlineLayer         reads, caps, enforces  PropagateCriticalityLayer  how much it matters
-//!  CancelLayer           ends with its caller     transport
-//!  RateLimitLayer        how often, for each
-//!  LoadShedLayer         when all is too much
-//!  ConcurrencyLimitLayer how many at a time
-//!  AdmissionLayer        a policy of one's own
+//!  RenderLayer           how we say no          RetryLayer, HedgeLayer     again, from one budget
+//!  Drain                 the gate at shutdown   BreakerLayer               leaves alone what fails
+//!  CriticalityLayer      how much it matters    ThrottleLayer              sends what is accepted
+//!  DeadlineLayer         reads, caps, enforces  ConcurrencyLimitLayer      how many at a time
+//!  CancelLayer           ends with its caller   TimeoutLayer               a bound per attempt
+//!  RateLimitLayer        how often, for each    AdmissionLayer             a policy of one's own
+//!  LoadShedLayer         when all is too much   PropagateDeadlineLayer     writes what remains
+//!  ConcurrencyLimitLayer how many at a time     PropagateCriticalityLayer  how much it matters
+//!  AdmissionLayer        a policy of one's own    transport
 //!  ShieldLayer           where work must go on
 //!    handler
 //! ```
@@ -53,6 +53,8 @@
 //! |---|---|
 //! | `hyper` | what hyper's errors say of a request that failed, and a connector that knows which connections are reused |
 //! | `rate` | `RateLimitLayer`, on governor: how often, for all or for each key |
+//! | `reqwest` | reqwest below the layers, and its requests and responses above them |
+//! | `tonic` | tonic's channel below the layers |
 //! | `tracing` | events, where a layer finds what a developer should know |
 //! | `full` | all of them |
 //!
@@ -81,8 +83,12 @@ pub mod observe;
 pub mod outcome;
 pub mod registry;
 pub mod rejection;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
 pub mod retry;
 pub mod stack;
+#[cfg(feature = "tonic")]
+pub mod tonic;
 
 #[cfg(feature = "rate")]
 pub use self::admission::rate::RateLimitLayer;
