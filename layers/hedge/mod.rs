@@ -40,6 +40,7 @@
 //!
 //! [The Tail at Scale]: https://research.google/pubs/the-tail-at-scale/
 
+mod call;
 mod counts;
 mod delay;
 mod flight;
