@@ -4,10 +4,18 @@
 #[path = "support/script.rs"]
 mod script;
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use buttress::{
     BoxError, ConcurrencyLimitLayer, Context, PropagateDeadlineLayer, RetryLayer, TimeoutLayer,
+    body::replay::Replay,
     budget::{Budget, Budgets},
     outcome::Hint,
     rejection::Reason,
@@ -570,6 +578,38 @@ async fn a_body_beyond_its_cap_or_still_being_sent_is_not_sent_again() {
     assert_eq!(attempts(&layer, status(503, ""), get()).await, 1);
     assert_eq!(layer.snapshot().kept(Kept::Body), 1);
     assert_eq!(attempts(&layer.clone().body_limit(4), status(503, ""), get()).await, 2);
+}
+
+/// Seen with hyper, on HTTP/1 and HTTP/2: the task that has the body hears of the end a moment after the caller.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_back_after_the_error_is_sent_again() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let transport = {
+        let calls = calls.clone();
+        tower::service_fn(move |request: Request<Replay<Channel<Bytes, BoxError>>>| {
+            let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                if first {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(3 * MS).await;
+                        drop(request);
+                    });
+                    return Err(BoxError::from("reset"));
+                }
+                let body = request.into_body().collect().await?.to_bytes();
+                Ok(Response::new(Full::new(body)))
+            }
+        })
+    };
+    let (mut send, body) = Channel::new(8);
+    send.send_data("whole".into()).await.unwrap();
+    drop(send);
+    let request = Request::put("http://upstream/").body(body).unwrap();
+    let client = RetryLayer::http()
+        .backoff(Backoff::new(Duration::ZERO, Duration::ZERO))
+        .layer(transport);
+    let response = client.oneshot(request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "whole");
 }
 
 // === what the caller gets ===

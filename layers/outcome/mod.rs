@@ -41,6 +41,8 @@ pub(crate) use self::classify::{Held, SoFar, of_head, wall_clock};
 pub use self::{classify::Classified, delivery::Delivery, hint::Hint};
 #[cfg(feature = "hyper")]
 pub(crate) use self::delivery::Uses;
+#[cfg(feature = "tonic")]
+pub(crate) use self::delivery::as_error;
 use crate::{context::Cancelled, rejection::Rejection};
 
 /// How a call ended.

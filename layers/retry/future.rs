@@ -22,7 +22,10 @@ use super::{
     service::Again,
 };
 use crate::{
-    body::{BoxError, Tracked, replay::Replay},
+    body::{
+        BoxError, Tracked,
+        replay::{NotReplayable, Replay},
+    },
     budget::{How, Why},
     context::{Cancelled, Context as Work, Head, Scope, clock, home::Home},
     outcome::{Class, Delivery, Outcome, of_head},
@@ -125,7 +128,10 @@ where
                     let Some(again) = &mut this.request.again else {
                         return Poll::Pending;
                     };
-                    let paused = ready!(pause.as_mut().poll_ready(cx, |cx| again.service.poll_ready(cx)));
+                    let paused = ready!(pause.as_mut().poll_ready(cx, |cx| {
+                        ready!(again.body.poll_back(cx));
+                        again.service.poll_ready(cx)
+                    }));
                     let call = match paused {
                         Paused::Ready => this.request.start(),
                         Paused::Ended(why) => Err(why),
@@ -189,7 +195,11 @@ where
             attempt: self.attempt,
             hint: attempt.hint(),
             exact: self.protocol.has_grpc_status(),
-            body: again.body.obstacle(),
+            // A transport tells of an error first, and lets go of the body after.
+            body: again
+                .body
+                .obstacle()
+                .filter(|why| output.is_ok() || *why != NotReplayable::Uploading),
             ended: context.check().is_err(),
             remaining: context.remaining(),
             affordable: self.paid.by.may(why, clock::now()),

@@ -50,8 +50,8 @@ impl<T, E> Pause<Result<T, E>> {
         }
     }
 
-    /// Waits, and then asks whether the service is ready. One that is not has more than it can do: that is no time for retries. Only
-    /// where there is no answer to give it is waited for, to the deadline, or for a second.
+    /// Waits, and then asks whether the service and the body are ready. A service that is not has more than it can do: that is no time
+    /// for retries. Only where there is no answer to give it is waited for, to the deadline, or for a second.
     pub(super) fn poll_ready(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

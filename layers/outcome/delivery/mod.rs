@@ -107,7 +107,7 @@ impl Delivery {
 }
 
 /// A type of error can be known by name alone: that it is an error cannot be asked of a value.
-fn as_error(error: &dyn Any) -> Option<&(dyn error::Error + 'static)> {
+pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn error::Error + 'static)> {
     if let Some(error) = error.downcast_ref::<BoxError>() {
         return Some(error.as_ref());
     }
@@ -127,6 +127,14 @@ fn as_error(error: &dyn Any) -> Option<&(dyn error::Error + 'static)> {
     if let Some(error) = hyper::as_error(error) {
         return Some(error);
     }
+    #[cfg(feature = "reqwest")]
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(error) = error.downcast_ref::<tonic::transport::Error>() {
+        return Some(error);
+    }
     None
 }
 
@@ -135,6 +143,15 @@ fn judge(error: &(dyn error::Error + 'static), connection: &mut Connection) -> O
     #[cfg(feature = "hyper")]
     if let Some(verdict) = hyper::judge(error, connection) {
         return Some(verdict);
+    }
+    // Whatever is behind it: reqwest does not say at which of its hops.
+    #[cfg(feature = "reqwest")]
+    if error.is::<reqwest::Error>() {
+        return Some(Delivery::Unknown);
+    }
+    #[cfg(feature = "tonic")]
+    if error.is::<tonic::ConnectError>() {
+        return Some(Delivery::NotSent);
     }
     of_io(error.downcast_ref::<io::Error>()?.kind(), *connection)
 }

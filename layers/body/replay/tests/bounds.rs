@@ -124,6 +124,20 @@ fn the_number_of_frames_is_bounded_too() {
 }
 
 #[test]
+fn a_body_of_one_frame_is_recorded_with_four_allocations() {
+    let bytes = Bytes::from_static(&[7; 1_000]);
+    let used = allocation_counter::measure(|| {
+        // What is shared, the body, the list, and the record that is complete.
+        let (first, recording) = Recording::begin(Full::new(bytes.clone()), MOST);
+        let mut first = std::pin::pin!(first);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(first.as_mut().poll_frame(&mut cx).is_ready() && first.is_end_stream());
+        drop(recording);
+    });
+    assert_eq!(used.count_total, 4);
+}
+
+#[test]
 fn trailers_count() {
     let mut fields = HeaderMap::new();
     fields.insert("x-proof", HeaderValue::from_bytes(&vec![b'x'; MOST]).unwrap());
@@ -152,6 +166,19 @@ fn a_record_that_nobody_can_ask_for_is_dropped_at_the_next_frame() {
     next(&mut first).now_or_never().unwrap().unwrap().unwrap();
     assert_eq!(room.used(), 0);
     assert_eq!(drain(&mut first), 6_000);
+}
+
+#[test]
+fn an_upload_that_is_forgotten_ends_once() {
+    for steps in [vec![data("ab")], vec![], vec![Step::Fails], vec![trailers()]] {
+        let (mut first, recording) = begin(script(steps));
+        drop(recording);
+        // The script fails a test that polls it after its end.
+        for _ in 0..4 {
+            _ = next(&mut first).now_or_never().unwrap();
+        }
+        assert!(first.is_end_stream());
+    }
 }
 
 // === the room of the process ===

@@ -83,6 +83,26 @@ async fn a_body_that_is_still_being_sent_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn whoever_waits_for_the_body_is_woken_when_it_is_back() {
+    async fn back(recording: &Recording<Script>) {
+        poll_fn(|cx| recording.poll_back(cx)).await;
+    }
+
+    let (first, recording) = begin(script(letters()));
+    tokio::join!(back(&recording), async { drop(first) });
+    assert_eq!(recording.obstacle(), None);
+
+    // An attempt that is alive, and at its end.
+    let (mut first, recording) = begin(script(letters()));
+    tokio::join!(back(&recording), all(&mut first));
+    assert_eq!(recording.obstacle(), None);
+
+    let (mut first, recording) = begin(script([Step::Fails]));
+    _ = tokio::join!(back(&recording), next(&mut first));
+    assert_eq!(recording.obstacle(), Some(NotReplayable::Broken));
+}
+
+#[tokio::test]
 async fn a_complete_record_has_many_readers_at_once() {
     let (mut first, recording) = begin(script(with_trailers()));
     assert!(!recording.is_complete());

@@ -10,7 +10,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use tokio::{net::TcpListener, task::yield_now, time::timeout};
+use tokio::{net::TcpListener, time::timeout};
 
 use super::*;
 
@@ -22,7 +22,13 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    [false, true].map(|http2| Client::builder(TokioExecutor::new()).http2_only(http2).build_http())
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    [false, true].map(|http2| {
+        Client::builder(TokioExecutor::new())
+            .http2_only(http2)
+            .build(connector.clone())
+    })
 }
 
 fn post<B>(to: SocketAddr, body: Replay<B>) -> Request<Replay<B>> {
@@ -112,13 +118,8 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    loop {
-        match recording.again() {
-            Ok(replay) => return replay,
-            Err(NotReplayable::Uploading) => yield_now().await,
-            Err(why) => panic!("{why:?}"),
-        }
-    }
+    poll_fn(|cx| recording.poll_back(cx)).await;
+    recording.again().unwrap()
 }
 
 #[tokio::test]
@@ -131,6 +132,33 @@ async fn a_refused_connection_leaves_the_body_whole() {
         let answer = soon(client.request(post(address, recording.again().unwrap()))).await;
         let said = answer.unwrap().into_body().collect().await.unwrap().to_bytes();
         assert_eq!(said, "hello");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_refused_gives_its_body_back() {
+    let refuses = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refusing = refuses.local_addr().unwrap();
+    tokio::spawn(async move {
+        let socket = refuses.accept().await.unwrap().0;
+        let mut connection = h2::server::handshake(socket).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+        }
+    });
+    let address = serve(echo).await;
+    let [_, client] = clients();
+    for _ in 0..50 {
+        let (mut sender, body) = Channel::<Bytes>::new(1);
+        sender.send_data(Bytes::from_static(b"hel")).await.unwrap();
+        let (first, recording) = Recording::begin(body, MOST);
+        soon(client.request(post(refusing, first))).await.unwrap_err();
+        let again = soon(until_free(&recording)).await;
+        let answer = client.request(post(address, again));
+        sender.send_data(Bytes::from_static(b"lo")).await.unwrap();
+        drop(sender);
+        let said = soon(answer).await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(said.to_bytes(), "hello");
     }
 }
 
