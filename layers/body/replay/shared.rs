@@ -75,6 +75,7 @@ impl<B: Body<Data = Bytes>> Shared<B> {
         })
     }
 
+    #[cfg(test)]
     pub(super) fn is_complete(&self) -> bool {
         self.with(|slot| matches!(slot, Slot::Complete(_)))
     }
