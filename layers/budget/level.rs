@@ -160,7 +160,12 @@ impl Terms {
             return at;
         }
         let floor = elapsed.saturating_mul(self.rate) >> RATE_BITS;
-        self.add(self.expire(at, elapsed), floor)
+        let expired = self.expire(at, elapsed);
+        if at.halves(elapsed) < 2 {
+            return self.add(expired, floor);
+        }
+        // What the floor brought in the meantime has expired, too, but for what it keeps.
+        self.add(expired, floor.min(self.kept.saturating_sub(expired.amount())))
     }
 
     fn expire(&self, at: Standing, elapsed: u64) -> Standing {

@@ -29,7 +29,8 @@
 //!
 //! # What is guaranteed
 //!
-//! - **The bound**, over every interval of time `t`, whatever the threads: `retries <= ratio * requests + burst + min_per_second * t`.
+//! - **The bound**, over every interval of time `t`: `retries <= ratio * requests + burst + min_per_second * t`. A token that is given back
+//!   counts as brought at that moment.
 //! - **Nothing is refunded for a success.** Where half of the attempts fail, a bucket that each success refills never
 //!   empties, and every request costs two. Only an attempt that was paid for and never sent is given back.
 //! - **Nothing is overdrawn.** Taking is one step, in which it is also checked.

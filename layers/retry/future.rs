@@ -190,7 +190,7 @@ where
         let why = Why::Failed(attempt.class());
         self.why = Some(why);
         let context = Work::current();
-        self.shared.settings.bounds.plan(&Known {
+        let known = Known {
             verdict,
             attempt: self.attempt,
             hint: attempt.hint(),
@@ -202,9 +202,10 @@ where
                 .filter(|why| output.is_ok() || *why != NotReplayable::Uploading),
             ended: context.check().is_err(),
             remaining: context.remaining(),
-            affordable: self.paid.by.may(why, clock::now()),
             share: fastrand::f64(),
-        })
+        };
+        let bounds = &self.shared.settings.bounds;
+        bounds.plan(&known, || self.paid.by.may(why, clock::now()))
     }
 
     /// Starts the next attempt, or says why there is none.

@@ -31,8 +31,6 @@ pub(crate) struct Known {
     pub(crate) ended: bool,
     /// Up to the deadline.
     pub(crate) remaining: Option<Duration>,
-    /// Whether the budget has anything left.
-    pub(crate) affordable: bool,
     /// The dice, in `0.0..1.0`.
     pub(crate) share: f64,
 }
@@ -106,7 +104,8 @@ impl Kept {
 }
 
 impl Bounds {
-    pub(crate) fn plan(&self, known: &Known) -> Plan {
+    /// Whether the budget has anything left is asked last: it counts the times when it has not.
+    pub(crate) fn plan(&self, known: &Known, affordable: impl FnOnce() -> bool) -> Plan {
         let Known { verdict, attempt, .. } = *known;
         if verdict == Verdict::Pass {
             return Plan::Pass(Kept::Verdict);
@@ -132,7 +131,7 @@ impl Bounds {
         if known.remaining.is_some_and(|remaining| remaining <= needed) {
             return Plan::Pass(Kept::Deadline);
         }
-        if !known.affordable {
+        if !affordable() {
             return Plan::Pass(Kept::Budget);
         }
         Plan::Again(wait)
@@ -142,4 +141,135 @@ impl Bounds {
 /// By how much a wait is longer at most, so that those who were told the same do not come as one: a quarter, and a second at most.
 fn spread(wait: Duration) -> Duration {
     (wait / 4).min(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn bounds() -> Bounds {
+        Bounds {
+            attempts: 3,
+            backoff: Backoff::default(),
+            hint_cap: Hint::DEFAULT_CAP,
+            floor: MS,
+        }
+    }
+
+    fn failed() -> Known {
+        Known {
+            verdict: Verdict::Retry,
+            attempt: 1,
+            hint: None,
+            exact: false,
+            body: None,
+            ended: false,
+            remaining: None,
+            share: 1.0,
+        }
+    }
+
+    #[test]
+    fn each_reason_to_pass_it_up() {
+        let pass = |known: Known, why| {
+            let plan = bounds().plan(&known, || why != Kept::Budget);
+            assert_eq!(plan, Plan::Pass(why), "{known:?}");
+        };
+        pass(
+            Known {
+                verdict: Verdict::Pass,
+                ..failed()
+            },
+            Kept::Verdict,
+        );
+        pass(
+            Known {
+                ended: true,
+                ..failed()
+            },
+            Kept::Ended,
+        );
+        pass(
+            Known {
+                hint: Some(Hint::DoNotRetry),
+                ..failed()
+            },
+            Kept::DoNotRetry,
+        );
+        pass(
+            Known {
+                hint: Some(Hint::After(30_001 * MS)),
+                ..failed()
+            },
+            Kept::LongWait,
+        );
+        pass(Known { attempt: 3, ..failed() }, Kept::Attempts);
+        pass(
+            Known {
+                body: Some(NotReplayable::TooLarge),
+                ..failed()
+            },
+            Kept::Body,
+        );
+        pass(
+            Known {
+                remaining: Some(51 * MS),
+                ..failed()
+            },
+            Kept::Deadline,
+        );
+        pass(failed(), Kept::Budget);
+        let fits = Known {
+            remaining: Some(52 * MS),
+            ..failed()
+        };
+        assert_eq!(bounds().plan(&fits, || true), Plan::Again(50 * MS));
+    }
+
+    #[test]
+    fn a_hint_takes_the_place_of_the_backoff() {
+        let again = |known: Known| bounds().plan(&known, || true);
+        let hinted = Known {
+            hint: Some(Hint::After(2_000 * MS)),
+            ..failed()
+        };
+        assert_eq!(again(hinted), Plan::Again(2_500 * MS));
+        assert_eq!(again(Known { share: 0.0, ..hinted }), Plan::Again(2_000 * MS));
+        assert_eq!(again(Known { exact: true, ..hinted }), Plan::Again(2_000 * MS));
+        let long = Known {
+            hint: Some(Hint::After(20_000 * MS)),
+            ..failed()
+        };
+        assert_eq!(again(long), Plan::Again(21_000 * MS));
+        let at_once = Known {
+            verdict: Verdict::RetryAtOnce,
+            ..failed()
+        };
+        assert_eq!(again(at_once), Plan::Again(Duration::ZERO));
+        assert_eq!(
+            again(Known {
+                verdict: Verdict::RetryAtOnce,
+                ..hinted
+            }),
+            Plan::Again(2_500 * MS)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_always_leaves_time_for_an_attempt(
+            remaining: Duration, hint: Option<Duration>, attempt in 1_u32..3, share in 0.0..1.0, exact: bool, floor in 0_u64..100,
+        ) {
+            let bounds = Bounds { floor: Duration::from_millis(floor), ..bounds() };
+            let known = Known { hint: hint.map(Hint::After), remaining: Some(remaining), attempt, share, exact, ..failed() };
+            if let Plan::Again(wait) = bounds.plan(&known, || true) {
+                prop_assert!(wait + bounds.floor < remaining);
+                prop_assert!(hint.is_none_or(|hint| hint <= wait && hint <= bounds.hint_cap));
+            }
+        }
+    }
 }

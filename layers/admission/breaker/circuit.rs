@@ -110,10 +110,10 @@ impl Circuit {
     }
 
     #[inline]
-    pub(super) fn admit(&self, home: usize, now: impl FnOnce() -> Instant) -> Entry {
+    pub(super) fn admit(&self, home: impl FnOnce() -> usize, now: impl FnOnce() -> Instant) -> Entry {
         let word = self.state.word();
         if !word.is_closed() {
-            return self.admit_some(word, home, now());
+            return self.admit_some(word, home(), now());
         }
         if self.law.is_timed() {
             let nanos = self.clock.nanos(now());
@@ -142,7 +142,8 @@ impl Circuit {
                 State::Open { .. } | State::HalfOpen { .. } => {
                     // Before the state, or whoever sees it first might take these probes to hang.
                     let patience = self.law.open_for.max(LONGEST);
-                    self.hang.store(self.clock.millis_after(now, patience), Ordering::Release);
+                    self.hang
+                        .store(self.clock.millis_after(now, patience), Ordering::Release);
                     let free = self.law.probes.saturating_sub(1);
                     let probing = State::HalfOpen { free, succeeded: 0 };
                     (Some(word.next(probing)), Duration::ZERO)
@@ -196,14 +197,7 @@ impl Circuit {
     }
 
     /// Counts a call that was not fine, and opens if it was one too many.
-    fn judge(
-        &self,
-        ticket: Ticket,
-        failed: bool,
-        slow: bool,
-        hint: Option<Duration>,
-        now: impl FnOnce() -> Instant,
-    ) {
+    fn judge(&self, ticket: Ticket, failed: bool, slow: bool, hint: Option<Duration>, now: impl FnOnce() -> Instant) {
         let mut past = self.past();
         if !ticket.is_of(self.state.word()) {
             return;
@@ -273,10 +267,7 @@ impl Circuit {
     /// How it stands.
     pub(super) fn standing(&self, now: Instant) -> Standing {
         let nanos = self.clock.nanos(now);
-        let recent = self
-            .past()
-            .history
-            .recent_at(&self.law, nanos, self.tally.all_fine());
+        let recent = self.past().history.recent_at(&self.law, nanos, self.tally.all_fine());
         Standing {
             state: self.state(),
             since: self.clock.at_millis(self.changed.load(Ordering::Relaxed)),
@@ -285,6 +276,12 @@ impl Circuit {
             probes: self.probes.load(Ordering::Relaxed),
             opens: self.opens.load(Ordering::Relaxed),
         }
+    }
+
+    /// When that is, by the circuit's clock.
+    #[inline]
+    pub(super) fn nanos(&self, now: Instant) -> u64 {
+        self.clock.nanos(now)
     }
 
     /// Whether it is as if it were new.

@@ -98,7 +98,11 @@ mod tests {
         let late = |layer| Outcome::Rejected(rejected(Reason::DeadlineExceeded, layer).executed());
         for (outcome, quick, slow) in [
             (Outcome::Success, Evidence::Fine, SLOW),
-            (Outcome::Cancelled(Cancelled::Superseded), Evidence::None, Evidence::None),
+            (
+                Outcome::Cancelled(Cancelled::Superseded),
+                Evidence::None,
+                Evidence::None,
+            ),
             // Failures.
             (http(500), FAILED, FAILED),
             (http(503), FAILED, FAILED),
@@ -110,16 +114,36 @@ mod tests {
             (http(429), Evidence::None, SLOW),
             (Outcome::failure(Class::Grpc(8)), Evidence::None, SLOW),
             // Ours, below.
-            (Outcome::Rejected(rejected(Reason::Overloaded, "concurrency")), Evidence::None, Evidence::None),
-            (Outcome::Rejected(rejected(Reason::Quota, "rate")), Evidence::None, Evidence::None),
-            (Outcome::Rejected(rejected(Reason::DeadlineExceeded, "propagate-deadline")), Evidence::None, Evidence::None),
+            (
+                Outcome::Rejected(rejected(Reason::Overloaded, "concurrency")),
+                Evidence::None,
+                Evidence::None,
+            ),
+            (
+                Outcome::Rejected(rejected(Reason::Quota, "rate")),
+                Evidence::None,
+                Evidence::None,
+            ),
+            (
+                Outcome::Rejected(rejected(Reason::DeadlineExceeded, "propagate-deadline")),
+                Evidence::None,
+                Evidence::None,
+            ),
             (late("deadline"), Evidence::None, SLOW),
             (late("timeout"), FAILED, FAILED),
-            (Outcome::Rejected(rejected(Reason::Unreachable, "gateway")), FAILED, FAILED),
+            (
+                Outcome::Rejected(rejected(Reason::Unreachable, "gateway")),
+                FAILED,
+                FAILED,
+            ),
         ] {
             assert_eq!(of(&outcome, false, None), quick, "{outcome:?}");
             let expected = match slow {
-                Evidence::Bad { failed, hint, .. } => Evidence::Bad { failed, slow: true, hint },
+                Evidence::Bad { failed, hint, .. } => Evidence::Bad {
+                    failed,
+                    slow: true,
+                    hint,
+                },
                 other => other,
             };
             assert_eq!(of(&outcome, true, None), expected, "{outcome:?}, slow");
@@ -134,6 +158,9 @@ mod tests {
         assert_eq!(of(Outcome::failure(Class::Transport)), Evidence::Fine);
         assert_eq!(of(Outcome::Success), Evidence::Fine);
         assert_eq!(of(Outcome::Cancelled(Cancelled::Disconnected)), Evidence::None);
-        assert_eq!(of(Outcome::Rejected(rejected(Reason::Overloaded, "concurrency"))), Evidence::None);
+        assert_eq!(
+            of(Outcome::Rejected(rejected(Reason::Overloaded, "concurrency"))),
+            Evidence::None
+        );
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// A window moves on by so many steps to its length.
-pub(super) const STEPS: u64 = 10;
+pub(super) const STEPS: usize = 10;
 
 /// Calls, and what was wrong with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct Sums {
 /// counted here, one at a time.
 #[derive(Debug)]
 pub(super) struct History {
-    window: Sliding<Sums, { STEPS as usize }>,
+    window: Sliding<Sums, STEPS>,
     /// Of those that were not fine.
     bad: Sums,
 }

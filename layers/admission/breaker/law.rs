@@ -49,12 +49,12 @@ impl Law {
     }
 
     pub(super) fn time(window: Duration) -> Span {
-        let step = window.as_nanos() / u128::from(STEPS);
+        let step = window.as_nanos() / STEPS as u128;
         Span::Time(u64::try_from(step).unwrap_or(u64::MAX).max(1_000_000))
     }
 
     pub(super) fn calls(window: u64) -> Span {
-        Span::Calls(window.div_ceil(STEPS).max(1))
+        Span::Calls(window.div_ceil(STEPS as u64).max(1))
     }
 
     /// Whether arrivals must say when they come.
@@ -69,14 +69,16 @@ impl Law {
         let reaches = |count: u64, share: f64| count as f64 >= share * recent.calls as f64;
         recent.calls >= self.least()
             && (recent.failures > 0 && reaches(recent.failures, self.failure_rate)
-                || self.slow.is_some_and(|(_, rate)| recent.slow > 0 && reaches(recent.slow, rate)))
+                || self
+                    .slow
+                    .is_some_and(|(_, rate)| recent.slow > 0 && reaches(recent.slow, rate)))
     }
 
     /// How many calls it takes to judge: no more than the window always has.
     fn least(&self) -> u64 {
         match self.step {
             Span::Time(_) => self.minimum,
-            Span::Calls(step) => self.minimum.min(step * (STEPS - 1) + 1),
+            Span::Calls(step) => self.minimum.min(step * (STEPS as u64 - 1) + 1),
         }
     }
 

@@ -2,11 +2,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{
-    Breaker,
-    law::Law,
-    settings::Settings,
-};
+use super::{Breaker, law::Law, settings::Settings};
 use crate::{
     admission::{Admission, AdmissionLayer},
     context::Head,

@@ -31,18 +31,13 @@ pub(super) enum Held {
 #[must_use = "a permit that is dropped is no evidence"]
 pub struct BreakerPermit {
     held: Held,
-    home: usize,
     ticket: Ticket,
     timing: Timing,
 }
 
-/// How long the call took to its head, where that matters.
+/// How long the call took to its head, where that matters: in one word, as a permit is carried through every layer above.
 #[derive(Clone, Copy)]
-enum Timing {
-    No,
-    Since(Instant),
-    Took(Duration),
-}
+struct Timing(u64);
 
 impl Node {
     pub(super) fn new(rules: Arc<Rules>) -> Self {
@@ -77,48 +72,64 @@ impl Deref for Held {
 
 impl BreakerPermit {
     #[inline]
-    pub(super) fn new(held: Held, home: usize, ticket: Ticket, since: Option<Instant>) -> Self {
-        Self {
-            held,
-            home,
-            ticket,
-            timing: since.map_or(Timing::No, Timing::Since),
+    pub(super) fn new(held: Held, ticket: Ticket, since: Option<Instant>) -> Self {
+        let timing = since.map_or(Timing::NO, |since| Timing::since(held.circuit.nanos(since)));
+        Self { held, ticket, timing }
+    }
+
+    #[inline]
+    fn stop(&mut self) {
+        if self.timing.is_running() {
+            self.timing = self.timing.stop(self.held.circuit.nanos(Instant::now()));
         }
     }
 
     #[inline]
     fn end(&mut self, evidence: Evidence) {
-        let ticket = mem::replace(&mut self.ticket, Ticket::Unjudged);
-        self.held.circuit.settle(self.home, ticket, evidence, Instant::now);
+        let ticket = mem::replace(&mut self.ticket, Ticket::UNJUDGED);
+        let home = self.held.rules.home();
+        self.held.circuit.settle(home, ticket, evidence, Instant::now);
     }
 }
 
 impl Timing {
-    #[inline]
-    fn stopped(self) -> Self {
-        match self {
-            Self::Since(start) => Self::Took(Instant::now().saturating_duration_since(start)),
-            other => other,
-        }
+    const NO: Self = Self(0);
+    const SINCE: u64 = 1;
+    const TOOK: u64 = 2;
+    const KINDS: u32 = 2;
+
+    const fn since(nanos: u64) -> Self {
+        Self(nanos << Self::KINDS | Self::SINCE)
     }
 
     #[inline]
-    fn took(self) -> Option<Duration> {
-        match self.stopped() {
-            Self::Took(took) => Some(took),
-            Self::No | Self::Since(_) => None,
+    const fn is_running(self) -> bool {
+        self.0 & Self::SINCE != 0
+    }
+
+    const fn stop(self, nanos: u64) -> Self {
+        let took = nanos.saturating_sub(self.0 >> Self::KINDS);
+        Self(took << Self::KINDS | Self::TOOK)
+    }
+
+    #[inline]
+    const fn took(self) -> Option<Duration> {
+        if self.0 & Self::TOOK == 0 {
+            return None;
         }
+        Some(Duration::from_nanos(self.0 >> Self::KINDS))
     }
 }
 
 impl Settle for BreakerPermit {
     #[inline]
     fn answered(&mut self, _: &mut Answer<'_>) {
-        self.timing = self.timing.stopped();
+        self.stop();
     }
 
     #[inline]
     fn settle(mut self, outcome: Outcome) {
+        self.stop();
         let evidence = self.held.rules.evidence(&outcome, self.timing.took());
         self.end(evidence);
     }

@@ -25,11 +25,7 @@ pub struct Breaker {
 #[derive(Clone)]
 enum Circuits {
     One(Homes<Node>),
-    Each {
-        seats: Destinations<Node>,
-        /// Which of its homes a thread is at.
-        homes: Homes<()>,
-    },
+    Each(Destinations<Node>),
 }
 
 impl Breaker {
@@ -40,10 +36,7 @@ impl Breaker {
             Some(each) => {
                 let rules = rules.clone();
                 let make = move || Node::new(rules.clone());
-                Circuits::Each {
-                    seats: Destinations::keyed(each.key_of.clone(), each.most, make),
-                    homes: Homes::new(()),
-                }
+                Circuits::Each(Destinations::keyed(each.key_of.clone(), each.most, make))
             }
         };
         Self { rules, circuits }
@@ -67,7 +60,7 @@ impl Breaker {
         let mut all = BreakerSnapshot::new(self.rules.mode(), now);
         match &self.circuits {
             Circuits::One(node) => all.set(&node.here().circuit.standing(now)),
-            Circuits::Each { seats, .. } => {
+            Circuits::Each(seats) => {
                 let mut last = None;
                 seats.for_each(|_, node| {
                     let standing = node.circuit.standing(now);
@@ -85,7 +78,7 @@ impl Breaker {
     pub fn destinations(&self) -> Vec<DestinationSnapshot> {
         let (now, mode) = (Instant::now(), self.rules.mode());
         let mut all = Vec::new();
-        if let Circuits::Each { seats, .. } = &self.circuits {
+        if let Circuits::Each(seats) = &self.circuits {
             seats.for_each(|name, node| {
                 let mut circuit = BreakerSnapshot::new(mode, now);
                 circuit.set(&node.circuit.standing(now));
@@ -106,15 +99,15 @@ impl Admit for Breaker {
         match &self.circuits {
             Circuits::One(node) => {
                 let node = node.here();
-                match decide(node, node.number, arrival) {
-                    Entry::Go(ticket) => admitted(Held::One(node.clone()), node.number, ticket, arrival),
+                match decide(node, arrival) {
+                    Entry::Go(ticket) => admitted(Held::One(node.clone()), ticket, arrival),
                     Entry::No(wait) => rejected(node, wait),
                 }
             }
-            Circuits::Each { seats, homes } => {
-                let (seat, home) = (seats.find(arrival.head(), arrival.now()), homes.here().number);
-                match decide(&seat, home, arrival) {
-                    Entry::Go(ticket) => admitted(Held::Of(seat), home, ticket, arrival),
+            Circuits::Each(seats) => {
+                let seat = seats.find(arrival.head(), arrival.now());
+                match decide(&seat, arrival) {
+                    Entry::Go(ticket) => admitted(Held::Of(seat), ticket, arrival),
                     Entry::No(wait) => rejected(&seat, wait),
                 }
             }
@@ -123,36 +116,31 @@ impl Admit for Breaker {
 }
 
 #[inline]
-fn decide(node: &Node, home: usize, arrival: &Arrival<'_>) -> Entry {
+fn decide(node: &Node, arrival: &Arrival<'_>) -> Entry {
     if node.rules.is_plain() {
-        node.circuit.admit(home, || arrival.now())
+        node.circuit.admit(|| node.rules.home(), || arrival.now())
     } else {
-        overruled(node, home, arrival)
+        overruled(node, arrival)
     }
 }
 
 /// An operator has a say in it.
 #[cold]
-fn overruled(node: &Node, home: usize, arrival: &Arrival<'_>) -> Entry {
+fn overruled(node: &Node, arrival: &Arrival<'_>) -> Entry {
     match node.rules.mode().forced {
-        Some(Forced::Open) => node.circuit.reject(home),
-        Some(Forced::Closed) => Entry::Go(Ticket::Unjudged),
-        None => match node.circuit.admit(home, || arrival.now()) {
-            Entry::No(_) => Entry::Go(Ticket::Unjudged),
+        Some(Forced::Open) => node.circuit.reject(node.rules.home()),
+        Some(Forced::Closed) => Entry::Go(Ticket::UNJUDGED),
+        None => match node.circuit.admit(|| node.rules.home(), || arrival.now()) {
+            Entry::No(_) => Entry::Go(Ticket::UNJUDGED),
             entry @ Entry::Go(_) => entry,
         },
     }
 }
 
 #[inline]
-fn admitted(
-    held: Held,
-    home: usize,
-    ticket: Ticket,
-    arrival: &Arrival<'_>,
-) -> Decision<BreakerPermit, Never<BreakerPermit>> {
+fn admitted(held: Held, ticket: Ticket, arrival: &Arrival<'_>) -> Decision<BreakerPermit, Never<BreakerPermit>> {
     let since = held.rules.law.slow.map(|_| arrival.now());
-    Decision::Now(BreakerPermit::new(held, home, ticket, since))
+    Decision::Now(BreakerPermit::new(held, ticket, since))
 }
 
 #[cold]
@@ -169,6 +157,6 @@ impl fmt::Debug for Breaker {
         f.debug_struct("Breaker")
             .field("law", &self.rules.law)
             .field("now", &self.snapshot())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

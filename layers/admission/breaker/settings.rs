@@ -8,13 +8,13 @@ use std::{
 };
 
 use super::{Forced, circuit::Evidence, evidence, law::Law};
-use crate::{destination::KeyOf, outcome::Outcome};
+use crate::{context::home::Homes, destination::KeyOf, outcome::Outcome};
 
 /// What the user takes for a failure.
 pub(super) type Failing = dyn Fn(&Outcome) -> bool + Send + Sync;
 
 /// What the user chose.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Settings {
     pub(super) law: Law,
     pub(super) failing: Option<Arc<Failing>>,
@@ -34,6 +34,8 @@ pub(super) struct Rules {
     pub(super) law: Law,
     failing: Option<Arc<Failing>>,
     mode: AtomicU8,
+    /// Which of its homes a thread is at.
+    homes: Homes<()>,
 }
 
 /// What an operator wants, whatever the circuits find.
@@ -53,7 +55,14 @@ impl Rules {
             law: settings.law,
             failing: settings.failing.clone(),
             mode: AtomicU8::new(if settings.observe_only { OBSERVE_ONLY } else { 0 }),
+            homes: Homes::new(()),
         }
+    }
+
+    /// The home of this thread.
+    #[inline]
+    pub(super) fn home(&self) -> usize {
+        self.homes.here().number
     }
 
     /// Whether the circuits have their way.
@@ -104,19 +113,11 @@ impl Rules {
 
     fn weigh(&self, outcome: &Outcome, took: Option<Duration>) -> Evidence {
         let slow = self.law.slow.zip(took).is_some_and(|((slow, _), took)| took >= slow);
-        let failing = self.failing.as_deref().map(|failing| failing as &dyn Fn(&Outcome) -> bool);
+        let failing = self
+            .failing
+            .as_deref()
+            .map(|failing| failing as &dyn Fn(&Outcome) -> bool);
         evidence::of(outcome, slow, failing)
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            law: Law::default(),
-            failing: None,
-            each: None,
-            observe_only: false,
-        }
     }
 }
 

@@ -16,7 +16,14 @@ pub(super) enum State {
 
 /// Which state it was that let a call in. It counts around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Epoch(u32);
+pub(super) struct Epoch(u64);
+
+impl Epoch {
+    #[inline]
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// Two bits of the state's kind, 22 of its epoch, 40 of what it has: milliseconds for 34 years, or two numbers of probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +39,7 @@ const EPOCHS: u64 = (1 << 22) - 1;
 const REST_AT: u32 = 24;
 const LATEST: u64 = (1 << 40) - 1;
 const SUCCEEDED_AT: u32 = 16;
+const PROBES: u64 = (1 << SUCCEEDED_AT) - 1;
 
 impl Word {
     pub(super) const FIRST: Self = Self(CLOSED);
@@ -51,7 +59,7 @@ impl Word {
 
     #[inline]
     pub(super) const fn epoch(self) -> Epoch {
-        Epoch((self.0 >> EPOCH_AT & EPOCHS) as u32)
+        Epoch(self.0 >> EPOCH_AT & EPOCHS)
     }
 
     pub(super) const fn state(self) -> State {
@@ -59,8 +67,8 @@ impl Word {
         match self.0 & KIND {
             OPEN => State::Open { until: rest },
             HALF_OPEN => State::HalfOpen {
-                free: (rest & u16::MAX as u64) as u16,
-                succeeded: (rest >> SUCCEEDED_AT & u16::MAX as u64) as u16,
+                free: (rest & PROBES) as u16,
+                succeeded: (rest >> SUCCEEDED_AT & PROBES) as u16,
             },
             _ => State::Closed,
         }
@@ -69,13 +77,13 @@ impl Word {
     /// Another state, in the next epoch.
     pub(super) const fn next(self, state: State) -> Self {
         let Epoch(epoch) = self.epoch();
-        Self::new(epoch as u64 + 1 & EPOCHS, state)
+        Self::new((epoch + 1) & EPOCHS, state)
     }
 
     /// The same state, with other numbers of probes.
     pub(super) const fn with(self, state: State) -> Self {
         let Epoch(epoch) = self.epoch();
-        Self::new(epoch as u64, state)
+        Self::new(epoch, state)
     }
 
     const fn new(epoch: u64, state: State) -> Self {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::admission::sliding::Sliding;
 
 /// The window moves on by so many steps to its length.
-const STEPS: u64 = 12;
+const STEPS: usize = 12;
 /// A count is published when it has grown by one of so many.
 const FINE: u64 = 512;
 
@@ -50,7 +50,7 @@ pub(super) struct Odds {
     /// When an arrival is to move the window on, in nanoseconds after the origin.
     turns: AtomicU64,
     shards: Box<[Shard]>,
-    window: Mutex<Sliding<Sums, { STEPS as usize }>>,
+    window: Mutex<Sliding<Sums, STEPS>>,
 }
 
 /// Two cache lines: processors fetch them in pairs.
@@ -77,7 +77,7 @@ fn probability(requests: f64, accepts: f64, k: f64) -> f64 {
 impl Odds {
     /// Over the last so long, with so many shards, a power of two.
     pub(super) fn new(window: Duration, shards: usize, now: Instant) -> Self {
-        let step = u64::try_from(window.as_nanos() / u128::from(STEPS)).unwrap_or(u64::MAX);
+        let step = u64::try_from(window.as_nanos() / STEPS as u128).unwrap_or(u64::MAX);
         Self {
             step: step.max(1_000_000),
             origin: now,
@@ -134,7 +134,7 @@ impl Odds {
         }
     }
 
-    fn publish_of(&self, window: &Sliding<Sums, { STEPS as usize }>) {
+    fn publish_of(&self, window: &Sliding<Sums, STEPS>) {
         let recent = recent(self.totals(), window.start());
         self.published.store(pack(recent), Ordering::Relaxed);
         let often = recent.requests / (FINE * self.shards.len() as u64);
@@ -194,7 +194,7 @@ impl Odds {
         u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn window(&self) -> MutexGuard<'_, Sliding<Sums, { STEPS as usize }>> {
+    fn window(&self) -> MutexGuard<'_, Sliding<Sums, STEPS>> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

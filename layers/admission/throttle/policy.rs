@@ -208,7 +208,7 @@ impl fmt::Debug for Throttle {
         f.debug_struct("Throttle")
             .field("settings", &self.settings)
             .field("now", &self.snapshot())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

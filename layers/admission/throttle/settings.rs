@@ -123,6 +123,7 @@ mod tests {
     use crate::{context::Cancelled, rejection::Rejection};
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these are exact")]
     fn the_less_critical_are_given_less() {
         let mut settings = Settings::default();
         let ks = |settings: &Settings| Criticality::ALL.map(|band| settings.k(band));

@@ -38,7 +38,7 @@ fn a_quiet_client_can_try_its_burst_at_once_and_then_as_time_brings() {
 
 #[test]
 fn the_floor_is_there_whatever_the_burst() {
-    for (burst, least) in [(1, 91), (10, 100), (1_000, 98)] {
+    for (burst, least) in [(1, 91), (10, 99), (1_000, 98)] {
         let (budget, mut now) = (budget(0.0, 1.0, burst), Instant::now());
         granted(&budget, 1_000, now);
         let mut all = 0;
@@ -84,6 +84,23 @@ fn the_oldest_is_spent_first() {
         100,
         "what came at 6 s is still there"
     );
+}
+
+#[test]
+fn what_comes_later_does_not_keep_the_old() {
+    let (budget, now) = (budget(1.0, 0.0, 1_000), Instant::now());
+    first(&budget, 100, now);
+    first(&budget, 1, now + seconds(6.0));
+    first(&budget, 1, now + seconds(11.0));
+    assert_eq!(Law::tokens(&budget, now + seconds(11.0)), Some(2.0));
+}
+
+#[test]
+fn the_floor_is_kept_where_halves_end_in_quick_succession() {
+    let (budget, now) = (budget(0.0, 3.0, 1_000), Instant::now());
+    assert_eq!(granted(&budget, 1, now), 1);
+    assert_eq!(granted(&budget, 1, now + seconds(4.9)), 1);
+    assert_eq!(granted(&budget, 100, now + seconds(10.1)), 30);
 }
 
 #[test]

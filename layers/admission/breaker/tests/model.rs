@@ -82,8 +82,14 @@ struct Naive {
 #[derive(Debug, PartialEq)]
 enum Naked {
     Closed,
-    Open { until: Duration },
-    HalfOpen { under_way: u16, succeeded: u16, hangs: Duration },
+    Open {
+        until: Duration,
+    },
+    HalfOpen {
+        under_way: u16,
+        succeeded: u16,
+        hangs: Duration,
+    },
 }
 
 impl Naive {
@@ -96,7 +102,11 @@ impl Naive {
                 return Some((self.number, false));
             }
             Naked::Open { until } if now < *until => return None,
-            Naked::HalfOpen { under_way, succeeded, hangs } => {
+            Naked::HalfOpen {
+                under_way,
+                succeeded,
+                hangs,
+            } => {
                 if *under_way + *succeeded < self.law.probes {
                     *under_way += 1;
                     return Some((self.number, true));
@@ -110,7 +120,11 @@ impl Naive {
         self.number += 1;
         let patience = self.law.open_for.max(Duration::from_secs(30));
         let hangs = up(now + patience);
-        self.state = Naked::HalfOpen { under_way: 1, succeeded: 0, hangs };
+        self.state = Naked::HalfOpen {
+            under_way: 1,
+            succeeded: 0,
+            hangs,
+        };
         Some((self.number, true))
     }
 
@@ -135,7 +149,12 @@ impl Naive {
                 }
             }
             (Naked::HalfOpen { under_way, .. }, Evidence::None) => *under_way -= 1,
-            (Naked::HalfOpen { under_way, succeeded, .. }, Evidence::Fine) => {
+            (
+                Naked::HalfOpen {
+                    under_way, succeeded, ..
+                },
+                Evidence::Fine,
+            ) => {
                 *under_way -= 1;
                 *succeeded += 1;
                 if *succeeded == self.law.probes {
@@ -229,7 +248,7 @@ proptest! {
         for (n, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Pass(millis) => now += Duration::from_millis(millis),
-                Step::Arrive => match (circuit.admit(n % 2, || origin + now), naive.arrive(now)) {
+                Step::Arrive => match (circuit.admit(|| n % 2, || origin + now), naive.arrive(now)) {
                     (Entry::Go(ticket), Some(pass)) => {
                         prop_assert_eq!(ticket.is_probe(), pass.1);
                         under_way.push((ticket, pass));

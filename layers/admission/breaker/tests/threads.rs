@@ -32,7 +32,9 @@ fn no_call_is_lost_and_none_counts_twice() {
     let circuit = Circuit::new(Law::default(), 4, Rng::with_seed(1), now);
     on_four(|home| {
         for n in 0..10_000_u32 {
-            let Entry::Go(ticket) = circuit.admit(home, || now) else { panic!("{n}") };
+            let Entry::Go(ticket) = circuit.admit(|| home, || now) else {
+                panic!("{n}")
+            };
             let how = if n % 4 == 3 { FAILED } else { Evidence::Fine };
             circuit.settle(home, ticket, how, || now);
         }
@@ -46,14 +48,16 @@ fn no_more_probes_than_there_may_be() {
     let now = Instant::now();
     let circuit = Circuit::new(Law::default(), 4, Rng::with_seed(1), now);
     for _ in 0..20 {
-        let Entry::Go(ticket) = circuit.admit(0, || now) else { panic!() };
+        let Entry::Go(ticket) = circuit.admit(|| 0, || now) else {
+            panic!()
+        };
         circuit.settle(0, ticket, FAILED, || now);
     }
     let later = now + Duration::from_secs(2);
     on_four(|home| {
         for _ in 0..10_000 {
             // Never settled: three in all, whoever comes.
-            circuit.admit(home, || later);
+            circuit.admit(|| home, || later);
         }
     });
     assert_eq!(circuit.standing(later).probes, 3);
@@ -66,13 +70,15 @@ fn places_of_probes_come_and_go_and_none_is_lost() {
     let now = Instant::now();
     let circuit = Circuit::new(Law::default(), 4, Rng::with_seed(1), now);
     for _ in 0..20 {
-        let Entry::Go(ticket) = circuit.admit(0, || now) else { panic!() };
+        let Entry::Go(ticket) = circuit.admit(|| 0, || now) else {
+            panic!()
+        };
         circuit.settle(0, ticket, FAILED, || now);
     }
     let later = now + Duration::from_secs(2);
     on_four(|home| {
         for _ in 0..10_000 {
-            if let Entry::Go(ticket) = circuit.admit(home, || later) {
+            if let Entry::Go(ticket) = circuit.admit(|| home, || later) {
                 circuit.settle(home, ticket, Evidence::None, || later);
             }
         }
