@@ -262,18 +262,39 @@ mod line {
     async fn a_line_that_stands_is_served_from_its_other_end() {
         let limit = ConcurrencyLimitLayer::new(1).queue(8).max_wait(1_000 * MS).limit();
         let inside = enter(&limit);
-        let mut oldest = queue(&limit);
-        advance(60 * MS).await;
-        let mut older = queue(&limit);
-        advance(40 * MS).await;
+        let mut first = queue(&limit);
+        // A twentieth of the longest wait is 50 ms.
+        advance(51 * MS).await;
+        let (mut oldest, mut older) = (queue(&limit), queue(&limit));
+        drop(inside);
+        let inside = served(&mut first).await.expect("it does not stand yet");
+        advance(100 * MS).await;
         let mut newest = queue(&limit);
         drop(inside);
         let inside = served(&mut newest).await.expect("it can still be in time");
-        // A twentieth of the longest wait is 50 ms.
-        assert_eq!(sent_away(&mut oldest).await.unwrap().reason(), Reason::Overloaded);
-        assert!(served(&mut older).await.is_none());
+        assert!(sent_away(&mut oldest).await.is_none(), "it may still wait");
+        advance(901 * MS).await;
+        let mut newest = queue(&limit);
         drop(inside);
-        let _inside = served(&mut older).await.expect("nobody has waited less");
+        let _inside = served(&mut newest).await.expect("it stands until it is empty");
+        for line in [&mut oldest, &mut older] {
+            assert_eq!(sent_away(line).await.unwrap().reason(), Reason::Overloaded);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_whose_oldest_has_just_come_does_not_stand() {
+        let limit = ConcurrencyLimitLayer::new(1).queue(8).max_wait(1_000 * MS).limit();
+        let mut inside = enter(&limit);
+        let mut oldest = queue(&limit);
+        // A twentieth of the longest wait is 50 ms.
+        for _ in 0..10 {
+            advance(40 * MS).await;
+            let next = queue(&limit);
+            drop(inside);
+            inside = served(&mut oldest).await.expect("first in, first out");
+            oldest = next;
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -340,6 +361,9 @@ mod line {
         let limit = ConcurrencyLimitLayer::new(1).queue(1).max_wait(1_000 * MS).limit();
         let _inside = enter(&limit);
         let mut oldest = queue(&limit);
+        // A twentieth of the longest wait is 50 ms.
+        advance(51 * MS).await;
+        refused(&limit);
         advance(99 * MS).await;
         refused(&limit);
         advance(MS).await;

@@ -75,8 +75,8 @@ impl<M> ConcurrencyLimitLayer<M> {
         Self::of(Settings { queue, ..self.settings }, self.per_service)
     }
 
-    /// How long each may wait. In a queue that has not been empty for 100 ms it is a twentieth of this: then it is no burst, and who
-    /// would have to wait is told so early.
+    /// How long each may wait. A queue in which somebody has always waited for a twentieth of this, for 100 ms, is not one of a burst: until
+    /// it is empty, it is served from its other end.
     ///
     /// A wait is also ended by the request's deadline, less what its work takes.
     #[must_use]

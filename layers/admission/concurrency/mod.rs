@@ -26,8 +26,8 @@
 //! - A call holds its place to the end of its answer's body. A reader who stalls holds it no longer than a second beyond
 //!   the request's deadline: whoever needs it then takes it. Event streams and upgrades give it back at their head.
 //! - Who finds no place waits in a queue, bounded in length and in time. The more [critical](crate::Criticality) is served
-//!   first, and takes the place of the less critical where the queue is full. A queue that has not been empty for 100 ms is not one of a
-//!   burst: it is served from its other end, and who has waited a twentieth of the longest wait is told no.
+//!   first, and takes the place of the less critical where the queue is full. A queue in which somebody has always waited for a
+//!   twentieth of the longest wait, for 100 ms, is not one of a burst: until it is empty, it is served from its other end.
 //! - Whose deadline leaves less time than 95 of 100 calls of its [route](ConcurrencyLimitLayer::route) took of late is not let in,
 //!   on arrival or out of the queue: its work would be done for nobody. Nothing of it is known before 100 calls.
 //! - Who leaves while waiting costs nothing.

@@ -1,9 +1,10 @@
 //! The queue in front of a limit: bounded in length and in time, in bands of criticality.
 //!
 //! A queue is there for bursts. One that never empties serves nobody better: it only makes all of them wait. So a band that has
-//! been standing for a while is served from its other end, for who came last can still be in time, and the rest is told no
-//! early ("Fail at Scale", ACM Queue 13/8, 2015: controlled delay and adaptive last-in-first-out). Each band has its own clock:
-//! with one for all, the critical suffer for the sheddable.
+//! been standing for a while is served from its other end until it is empty, for who came last can still be in time ("Fail at Scale",
+//! ACM Queue 13/8, 2015: controlled delay and adaptive last-in-first-out). It is not emptied sooner by a stricter bound on the wait: then
+//! it would stand no longer, and the next would wait behind one another again. Each band has its own clock: with one for all, the
+//! critical suffer for the sheddable.
 //!
 //! A pure core: it is given the time.
 
@@ -14,8 +15,8 @@ use tokio::time::Instant;
 
 /// How long a band has been standing when it is served from its other end.
 const STANDING: Duration = Duration::from_millis(100);
-/// What may be waited in a standing band is the longest wait over this: 5 ms of 100 ms.
-const STRICTER: u32 = 20;
+/// A band stands whose oldest has waited for more than the longest wait over this: 5 ms of 100 ms.
+const SHORT: u32 = 20;
 
 const BANDS: usize = 4;
 const NONE: usize = usize::MAX;
@@ -60,7 +61,7 @@ struct Band {
     oldest: usize,
     newest: usize,
     length: usize,
-    /// Since when it has not been empty.
+    /// Since when it has been seen to stand.
     since: Option<Instant>,
 }
 
@@ -140,21 +141,31 @@ impl<T: Default> Queue<T> {
         let band = &mut self.bands[band];
         band.newest = key;
         band.length += 1;
-        band.since.get_or_insert(now);
         Some(key)
     }
 
     /// The oldest of the lowest band below this one; or of this one, where that is served from its other end.
-    fn gives_way_to(&self, band: usize, now: Instant) -> Option<usize> {
-        let below = self.bands[..band].iter().find(|band| band.length > 0);
-        let own = Some(&self.bands[band]).filter(|band| band.length > 0 && band.is_standing(now));
-        below.or(own).map(|band| band.oldest)
+    fn gives_way_to(&mut self, band: usize, now: Instant) -> Option<usize> {
+        let below = (0..band).find(|band| self.bands[*band].length > 0);
+        let own = || self.is_standing(band, now).then_some(band);
+        below.or_else(own).map(|band| self.bands[band].oldest)
+    }
+
+    /// Whether it has stood for a while. From then on it does until it is empty.
+    fn is_standing(&mut self, band: usize, now: Instant) -> bool {
+        let waited = |since: &Instant| now.saturating_duration_since(*since);
+        let oldest = self.waiters.get(self.bands[band].oldest);
+        let slow = oldest.is_some_and(|oldest| waited(&oldest.since) > self.bounds.wait / SHORT);
+        let stood = |since: &Instant| waited(since) >= STANDING;
+        let since = &mut self.bands[band].since;
+        *since = since.filter(stood).or(slow.then(|| since.unwrap_or(now)));
+        since.as_ref().is_some_and(stood)
     }
 
     /// Serves the next, and sends those away who need not wait any longer. Says whether there was a next.
     pub(super) fn serve(&mut self, now: Instant, woken: &mut Woken<T>) -> bool {
         (0..BANDS).rev().any(|band| {
-            if self.bands[band].is_standing(now) {
+            if self.is_standing(band, now) {
                 self.serve_newest(band, now, woken)
             } else {
                 self.serve_oldest(band, now, woken)
@@ -184,9 +195,8 @@ impl<T: Default> Queue<T> {
                 break;
             }
         }
-        let patience = self.bounds.wait / STRICTER;
         while let Some(oldest) = self.waiters.get(self.bands[band].oldest) {
-            match oldest.fate(now, patience) {
+            match oldest.fate(now, self.bounds.wait) {
                 Fate::Granted => break,
                 fate => self.end(self.bands[band].oldest, fate, woken),
             }
@@ -255,13 +265,6 @@ impl<T> Waiter<T> {
         } else {
             Fate::Granted
         }
-    }
-}
-
-impl Band {
-    fn is_standing(&self, now: Instant) -> bool {
-        self.since
-            .is_some_and(|since| now.saturating_duration_since(since) >= STANDING)
     }
 }
 
