@@ -34,6 +34,11 @@ impl Adaptive {
             self.phase = Phase::Free;
             self.pool = Pool::default();
             self.before = None;
+            // Chance alone fills a small limit, as close to the capacity as it has just been.
+            if let Some(worth) = self.baselines.weigh(measured) {
+                let room = self.most_for(measured, worth).min(self.initial);
+                self.limit = self.limit.max(room);
+            }
             return;
         }
         self.pool.add(measured);
@@ -139,13 +144,17 @@ impl Adaptive {
         })
     }
 
-    /// The rate changed with the limit: so there was no queue at the lower one, and what calls took there is their baseline.
+    /// The rate changed with the limit: so there was no queue at the lower one, and what calls took there is their baseline, give or
+    /// take the noise. For when calls happen to be long, the rate falls, too.
     pub(super) fn learn_from_change(&mut self) {
         let Some((limit, before)) = self.before.take() else {
             return;
         };
         let low = if self.limit < limit { &self.pool } else { &before };
-        self.baselines.follow(low, 1.0, 10.0);
+        if let Some(worth) = self.baselines.weigh(low) {
+            let chance = self.gauge.noise(low.successes) / (worth.signal - 1.0).abs();
+            self.baselines.follow(low, 1.0 - chance.min(1.0), 10.0);
+        }
         if self.limit < limit && matches!(self.phase, Phase::Loaded { .. }) {
             self.leave_for(limit);
         }

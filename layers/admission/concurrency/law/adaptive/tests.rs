@@ -160,6 +160,23 @@ fn a_change_of_the_mix_is_not_load() {
 }
 
 #[test]
+fn bursts_that_are_turned_away_get_more_room_up_to_a_bound() {
+    let mut law = law();
+    Service::new(64).run(&mut law, 10.0);
+    let limit = law.limit();
+    // Less than half of it is used on average, and bursts fill it all the same.
+    let bursts = window(800.0, 0.01).rejecting(50.0).peak(limit);
+    for _ in 0..100 {
+        law.update(&bursts.window());
+    }
+    assert!(
+        (5 * limit..=900).contains(&law.limit()),
+        "{limit}, then {}",
+        law.limit()
+    );
+}
+
+#[test]
 fn nothing_is_learnt_from_a_window_without_samples() {
     let mut law = law();
     Service::new(8).run(&mut law, 5.0);
