@@ -59,17 +59,20 @@ impl Contender {
     pub(crate) async fn start(&self, upstream: &Running) -> io::Result<Option<Running>> {
         Ok(match &self.between {
             Between::Nothing => None,
-            Between::Gateway(options) => {
-                let mut command = Command::new(gateway()?);
-                command
-                    .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-                    .args(["--upstream", &format!("http://{}", upstream.address)])
-                    .args(*options);
-                Some(Running::listening(&mut command).await?)
-            }
+            Between::Gateway(options) => Some(start_gateway(upstream.address, options).await?),
             Between::Envoy { envoy, adaptive } => Some(envoy.start(upstream.address, *adaptive)?),
         })
     }
+}
+
+/// Starts the gateway before this upstream, with these options.
+pub(crate) async fn start_gateway(upstream: SocketAddr, options: &[&str]) -> io::Result<Running> {
+    let mut command = Command::new(gateway()?);
+    command
+        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(["--upstream", &format!("http://{upstream}")])
+        .args(options);
+    Running::listening(&mut command).await
 }
 
 /// Where cargo puts the example: beside this program.

@@ -4,6 +4,7 @@
 //! cargo bench --bench overload                                   all of it: half an hour
 //! cargo bench --bench overload -- --rounds 1 --seconds 10        a first look
 //! cargo bench --bench overload -- --only gateway --load 10
+//! cargo bench --bench overload -- --outage                       another storm, `outage`: less than a minute
 //! ```
 //!
 //! **The upstream** is a process with ten workers, each request 20 ms of work on average, exponentially distributed: 500 a
@@ -29,6 +30,7 @@
 
 mod contender;
 mod load;
+mod outage;
 mod process;
 mod report;
 mod upstream;
@@ -72,6 +74,9 @@ struct Options {
     /// Only contenders whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// An outage of the upstream, and callers who try again: that alone.
+    #[arg(long)]
+    outage: bool,
     /// Is the upstream, and nothing else.
     #[arg(long, hide = true)]
     upstream: Option<Work>,
@@ -90,6 +95,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !options.bench {
         println!("processes under load for half an hour: `cargo bench` measures them");
         return Ok(());
+    }
+    if options.outage {
+        return local.block_on(&runtime, outage::measure());
     }
     local.block_on(&runtime, measure(&options))
 }

@@ -17,6 +17,43 @@
 //! let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
 //! ```
 //!
+//! hyper-util's client sends bodies of any type, and so whatever the layers around it hand down: it needs no adapter. Which type that
+//! is, is found from the request:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {
+//! use buttress::{Context, PropagateDeadlineLayer, RetryLayer, hyper::ReuseLayer};
+//! use bytes::Bytes;
+//! use http::Request;
+//! use http_body_util::{BodyExt, Full};
+//! use hyper_util::{client::legacy::{Client, connect::HttpConnector}, rt::TokioExecutor};
+//! use std::time::Duration;
+//! use tower::{Layer, ServiceBuilder, ServiceExt};
+//! # use axum::{Router, http::{HeaderMap, StatusCode}, routing::put};
+//! # let app = Router::new().route("/", put(|headers: HeaderMap, body: String| async move {
+//! #     match headers.get("x-retry-attempt") {
+//! #         None => Err((StatusCode::SERVICE_UNAVAILABLE, [("retry-after-ms", "20")])),
+//! #         Some(_) => Ok(body),
+//! #     }
+//! # }));
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # tokio::spawn(axum::serve(listener, app).into_future());
+//!
+//! let connector = ReuseLayer::new().layer(HttpConnector::new());
+//! let client = ServiceBuilder::new()
+//!     .layer(RetryLayer::http())
+//!     .layer(PropagateDeadlineLayer::new())
+//!     .service(Client::builder(TokioExecutor::new()).build(connector));
+//!
+//! // The server at this address answers 503 first, and says when to come back.
+//! let request = Request::put(format!("http://{address}/")).body(Full::<Bytes>::from("hello"))?;
+//! let context = Context::current().with_timeout(Duration::from_secs(2));
+//! let response = context.scope(client.oneshot(request)).await?;
+//! assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
+//! # Ok(()) }
+//! ```
+//!
 //! # What is guaranteed
 //!
 //! - Nothing else changes: errors, what the connection tells about itself, vectored writes.

@@ -99,6 +99,8 @@ impl SoFar {
     /// The outcome, now that the body has ended like this.
     pub(crate) fn end(self, end: End<'_>) -> Outcome {
         match (end, self) {
+            // Who looks at the status and has seen enough does not make a success of it.
+            (End::Dropped, Self::Known(outcome)) => *outcome,
             (End::Dropped, _) => Outcome::Cancelled(Cancelled::Disconnected),
             (End::Cut, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, "deadline").executed()),
             (End::Error(error), _) => of_error(error),

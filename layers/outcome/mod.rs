@@ -38,11 +38,13 @@ mod tests;
 use http::{HeaderMap, StatusCode};
 
 pub(crate) use self::classify::{Held, SoFar, of_head, wall_clock};
-pub use self::{classify::Classified, delivery::Delivery, hint::Hint};
+#[cfg(feature = "reqwest")]
+pub(crate) use self::delivery::Unconnected;
 #[cfg(feature = "hyper")]
 pub(crate) use self::delivery::Uses;
 #[cfg(feature = "tonic")]
 pub(crate) use self::delivery::as_error;
+pub use self::{classify::Classified, delivery::Delivery, hint::Hint};
 use crate::{context::Cancelled, rejection::Rejection};
 
 /// How a call ended.

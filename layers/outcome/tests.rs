@@ -191,6 +191,19 @@ async fn a_body_that_nobody_reads_is_cancelled() {
     assert_eq!(heard.only(), Outcome::Cancelled(Cancelled::Disconnected));
 }
 
+/// Clients that look at the status do not read on: reqwest's `error_for_status`, for one.
+#[test]
+fn a_failure_that_nobody_reads_is_a_failure() {
+    let heard = Heard::default();
+    let mut response = Response::new(Full::from("unread"));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    drop(Classified::follow(response, &Protocol::Http, heard.clone()));
+    assert_eq!(
+        heard.only(),
+        Outcome::failure(Class::Http(StatusCode::SERVICE_UNAVAILABLE))
+    );
+}
+
 #[test]
 fn what_is_held_is_settled_once_whatever_happens() {
     let heard = Heard::default();

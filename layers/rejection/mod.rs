@@ -39,6 +39,7 @@ mod protocol;
 mod reason;
 mod render;
 mod render_layer;
+mod response;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +52,7 @@ pub use self::{
     protocol::{ContentType, Protocol},
     reason::Reason,
     render_layer::{Render, RenderFuture, RenderLayer, RenderService},
+    response::ResponseExt,
 };
 use crate::context::Cancelled;
 

@@ -1,9 +1,10 @@
-//! Six layers as one: the stack that a server has.
+//! Six layers as one: the stack that a server has, and that of a client.
 
 use std::time::Duration;
 
 use buttress::{
-    CancelLayer, DeadlineLayer, ObserveLayer, ShieldLayer, TimeoutLayer,
+    BreakerLayer, CancelLayer, ConcurrencyLimitLayer, DeadlineLayer, ObserveLayer, PropagateDeadlineLayer, RetryLayer,
+    ShieldLayer, ThrottleLayer, TimeoutLayer,
     outcome::Outcome,
     rejection::{Reason, Render, RenderLayer},
 };
@@ -34,6 +35,29 @@ pub(crate) fn six(timeout: Duration) -> (Six, Heard<Outcome>) {
         CancelLayer::new(),
         TimeoutLayer::new(timeout),
         ShieldLayer::new("six", LONG),
+    );
+    (layers, outcomes)
+}
+
+pub(crate) type ClientSix = (
+    ObserveLayer<Tell<Outcome>>,
+    RetryLayer,
+    BreakerLayer,
+    ThrottleLayer,
+    ConcurrencyLimitLayer,
+    PropagateDeadlineLayer,
+);
+
+/// Outermost first, and what they observe. Each call has `timeout`.
+pub(crate) fn client_six(timeout: Duration) -> (ClientSix, Heard<Outcome>) {
+    let (tell, outcomes) = log();
+    let layers = (
+        ObserveLayer::new(tell),
+        RetryLayer::new(),
+        BreakerLayer::new().per_destination(),
+        ThrottleLayer::new().per_destination(),
+        ConcurrencyLimitLayer::adaptive(),
+        PropagateDeadlineLayer::new().max(timeout),
     );
     (layers, outcomes)
 }

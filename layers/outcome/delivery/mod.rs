@@ -2,6 +2,8 @@
 
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 #[cfg(feature = "hyper")]
 mod reuse;
 #[cfg(test)]
@@ -9,6 +11,8 @@ mod tests;
 
 use std::{any::Any, error, io, sync::Arc};
 
+#[cfg(feature = "reqwest")]
+pub(crate) use self::reqwest::Unconnected;
 #[cfg(feature = "hyper")]
 pub(crate) use self::reuse::Uses;
 use crate::body::BoxError;
@@ -33,15 +37,17 @@ use crate::body::BoxError;
 /// | what happened | known by | |
 /// |---|---|---|
 /// | no connection: refused, or no port for it | `std::io` | not sent |
-/// | no connection: no such name, no route, no TLS | hyper-util's `is_connect` | not sent |
+/// | no connection: no such name, no route, no TLS | hyper-util's `is_connect`, tonic's `ConnectError` | not sent |
 /// | the connection closed with the request still in its queue | hyper's `is_canceled`, `is_closed` | not sent |
 /// | HTTP/2: `RST_STREAM` with `REFUSED_STREAM` ([RFC 9113, section 8.7]) | h2 | not sent |
 /// | HTTP/2: `GOAWAY` of a lower stream (section 6.8) | h2 | not sent |
 /// | HTTP/1: closed or reset on a connection that has answered before | `hyper::ReuseLayer` | reused |
 /// | closed or reset on another | | unknown |
+/// | no connection, in a reqwest client that follows no redirects | `reqwest::without_redirects` | not sent |
+/// | anything else in reqwest, which may have followed some | `reqwest::Error` | unknown |
 /// | a timeout, a body that failed, any other | | unknown |
 ///
-/// All but the first need the feature `hyper`. h2 fails a stream by the peer's `GOAWAY` only if the stream is above the last that the
+/// All but the first need the feature `hyper`, or `tonic`, or `reqwest`. h2 fails a stream by the peer's `GOAWAY` only if the stream is above the last that the
 /// peer names, or was to be opened after it; those at or below it go on, and fail by what happens to them then. So that error is
 /// proof.
 ///
@@ -128,7 +134,7 @@ pub(crate) fn as_error(error: &dyn Any) -> Option<&(dyn error::Error + 'static)>
         return Some(error);
     }
     #[cfg(feature = "reqwest")]
-    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+    if let Some(error) = error.downcast_ref::<::reqwest::Error>() {
         return Some(error);
     }
     #[cfg(feature = "tonic")]
@@ -144,10 +150,9 @@ fn judge(error: &(dyn error::Error + 'static), connection: &mut Connection) -> O
     if let Some(verdict) = hyper::judge(error, connection) {
         return Some(verdict);
     }
-    // Whatever is behind it: reqwest does not say at which of its hops.
     #[cfg(feature = "reqwest")]
-    if error.is::<reqwest::Error>() {
-        return Some(Delivery::Unknown);
+    if let Some(verdict) = reqwest::judge(error) {
+        return Some(verdict);
     }
     #[cfg(feature = "tonic")]
     if error.is::<tonic::ConnectError>() {

@@ -6,6 +6,7 @@
 use buttress::context::Criticality;
 
 use super::{
+    figure::{Aim, Figure},
     random::Takes,
     report::{Ending, Report},
     scenario::{Callers, Scenario, Steps},
@@ -25,52 +26,6 @@ pub(crate) struct Storm {
     pub(crate) figures: Vec<Figure>,
 }
 
-/// Something that was measured.
-pub(crate) struct Figure {
-    pub(crate) what: &'static str,
-    pub(crate) aim: Aim,
-    of: Box<dyn Fn(&Report) -> f64 + Send + Sync>,
-}
-
-/// What it should be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Aim {
-    Least(f64),
-    Most(f64),
-    Within(f64, f64),
-    /// It is only looked at.
-    Any,
-}
-
-impl Aim {
-    pub(crate) fn is_met_by(self, value: f64) -> bool {
-        match self {
-            Self::Least(least) => value >= least,
-            Self::Most(most) => value <= most,
-            Self::Within(least, most) => (least..=most).contains(&value),
-            Self::Any => true,
-        }
-    }
-
-    /// The worse of two.
-    pub(crate) fn worse(self, one: f64, other: f64) -> f64 {
-        match self {
-            Self::Least(_) => one.min(other),
-            Self::Most(_) | Self::Any => one.max(other),
-            Self::Within(least, most) => {
-                let off = |value: f64| (value - f64::midpoint(least, most)).abs();
-                if off(one) > off(other) { one } else { other }
-            }
-        }
-    }
-}
-
-impl Figure {
-    pub(crate) fn of(&self, report: &Report) -> f64 {
-        (self.of)(report)
-    }
-}
-
 impl Storm {
     /// Another aim for this figure: where it is known to be missed, what is held to instead.
     pub(crate) fn instead(mut self, what: &str, aim: Aim) -> Self {
@@ -88,11 +43,7 @@ impl Storm {
     }
 
     fn see(mut self, what: &'static str, aim: Aim, of: impl Fn(&Report) -> f64 + Send + Sync + 'static) -> Self {
-        self.figures.push(Figure {
-            what,
-            aim,
-            of: Box::new(of),
-        });
+        self.figures.push(Figure::new(what, aim, of));
         self
     }
 
