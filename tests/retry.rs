@@ -18,7 +18,7 @@ use buttress::{
     body::replay::Replay,
     budget::{Budget, Budgets},
     outcome::Hint,
-    rejection::Reason,
+    rejection::{Protocol, Reason},
     retry::{Attempt, Backoff, Ending, Kept, Verdict},
 };
 use bytes::Bytes;
@@ -220,7 +220,7 @@ async fn without_a_hint_it_is_the_backoff_with_full_jitter() {
         let script = Script::new([status(503, ""), status(503, "")]);
         layer.layer(script.clone()).oneshot(get()).await.unwrap();
         let seen = script.seen();
-        waits.push((seen[1].at, seen[2].at - seen[1].at));
+        waits.push((seen[1].at, seen[2].at.saturating_sub(seen[1].at)));
     }
     // A tokio timer is never early, and up to a millisecond late.
     assert!(
@@ -678,6 +678,77 @@ async fn the_grpc_law_hears_how_calls_end() {
     assert_eq!(budget.snapshot().tokens, Some(4.0));
     response.into_body().collect().await.unwrap();
     assert_eq!(budget.snapshot().tokens, Some(4.1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grpc_law_counts_by_status_though_it_come_too_late_to_be_retried() {
+    // As C-core does: tests/peers lays the two side by side.
+    for (code, tokens) in [(14, 8.0), (10, 8.0), (4, 9.0), (13, 9.0), (3, 9.0), (0, 9.1)] {
+        let budget = Budget::grpc(10.0, 0.1).unwrap();
+        let failed = Script::new([grpc(14, "grpc-retry-pushback-ms: -1")]);
+        let _ = RetryLayer::grpc()
+            .budget(budget.clone())
+            .layer(failed)
+            .oneshot(call_grpc())
+            .await;
+        let answer = move || {
+            let trailers = http::HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), code.into())]);
+            let status = std::future::ready(Some(Ok::<_, Infallible>(trailers)));
+            Response::new(Full::from("message").with_trailers(status))
+        };
+        let client = RetryLayer::grpc()
+            .retry_code(10)
+            .retry_code(4)
+            .budget(budget.clone())
+            .layer(tower::service_fn(move |_| async move { Ok::<_, Infallible>(answer()) }));
+        let response = client.oneshot(call_grpc()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        assert_eq!(budget.snapshot().tokens, Some(tokens), "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_the_grpc_law_a_call_that_the_server_could_not_take_is_no_success() {
+    let budget = Budget::grpc(10.0, 0.1).unwrap();
+    let layer = RetryLayer::grpc().budget(budget.clone());
+    for (answer, tokens) in [
+        (grpc(14, "grpc-retry-pushback-ms: -1"), 9.0),
+        (grpc(3, ""), 9.0),
+        (grpc(8, ""), 9.0),
+        (grpc(0, ""), 9.1),
+    ] {
+        let response = layer.layer(Script::new([answer])).oneshot(call_grpc()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        assert_eq!(budget.snapshot().tokens, Some(tokens));
+    }
+}
+
+/// A gateway's innermost service never fails: it makes an answer of its transport's error.
+#[tokio::test(start_paused = true)]
+async fn an_error_that_is_told_as_an_answer_is_followed_by_its_body_too() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let seen = calls.clone();
+    let transport = tower::service_fn(move |request: Request<Replay<Body>>| {
+        let first = seen.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            let protocol = Protocol::of(&request);
+            let body = request.into_body();
+            if first {
+                // The connection's task has it for a moment more.
+                tokio::spawn(async move {
+                    tokio::time::sleep(MS).await;
+                    drop(body);
+                });
+                let unreachable = buttress::Rejection::new(Reason::Unreachable, "gateway");
+                return Ok::<_, Infallible>(unreachable.into_response(&protocol).map(Full::from));
+            }
+            Ok(Response::new(Full::from(body.collect().await.unwrap().to_bytes())))
+        }
+    });
+    let client = RetryLayer::http().layer(transport);
+    let response = client.oneshot(request(&Method::POST)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
 /// A budget that is no bound here.

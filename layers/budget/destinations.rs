@@ -197,8 +197,13 @@ impl Paying {
     }
 
     /// Whether it wants to be told how attempts end.
+    #[inline]
     pub(crate) fn follows_ends(&self) -> bool {
-        self.current().is_some_and(|account| self.law(account).follows_ends())
+        let follows = |account: &Account| match account.kind {
+            Kind::Ratio(_) => false,
+            Kind::Grpc(_) | Kind::Own(_) => self.law(account).follows_ends(),
+        };
+        self.current().is_some_and(follows)
     }
 
     /// Around a call, for the layers within: this budget has counted it.

@@ -173,7 +173,13 @@ where
         }
         let scope = flight.as_mut().take_scope();
         let paid = flight.paid().unwrap_or(&mut self.paid);
-        Ok(Ending::follow(response, &self.protocol, head, scope, paid))
+        Ok(Ending::follow(
+            response,
+            &self.protocol,
+            head,
+            scope,
+            (paid, &self.shared.settings.codes),
+        ))
     }
 
     /// All attempts failed: the last one is the answer.

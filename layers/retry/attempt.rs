@@ -93,7 +93,7 @@ impl<'a> Attempt<'a> {
 
     /// The gRPC status of an answer that ended with its head.
     pub fn code(&self) -> Option<i32> {
-        self.headers?.get("grpc-status")?.to_str().ok()?.parse().ok()
+        code_in(self.headers?)
     }
 
     /// What the upstream said about trying again: read by the request's protocol, or as the user
@@ -124,6 +124,11 @@ impl<'a> Attempt<'a> {
             (_, None) => Class::Transport,
         }
     }
+}
+
+/// The gRPC status in a head, or in trailers.
+pub(super) fn code_in(headers: &HeaderMap) -> Option<i32> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 impl fmt::Debug for Attempt<'_> {

@@ -2,6 +2,10 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 
+use super::{
+    attempt::code_in,
+    rules::{OK, UNAVAILABLE},
+};
 use crate::{
     body::{BoxError, End, Tracked, Watch},
     budget::{Ended, How, Paying, Why},
@@ -16,6 +20,10 @@ pub struct Ending {
     so_far: SoFar,
     scope: Option<Scope>,
     budget: Option<Paid>,
+    /// The gRPC status, where the head has it.
+    code: Option<i32>,
+    /// gRPC statuses that are retried beside UNAVAILABLE.
+    retried: Vec<i32>,
 }
 
 impl Ending {
@@ -26,7 +34,7 @@ impl Ending {
         protocol: &Protocol,
         head: Option<Outcome>,
         scope: Option<Scope>,
-        paid: &Paid,
+        (paid, retried): (&Paid, &[i32]),
     ) -> Response<Tracked<B, Self>>
     where
         B: Body<Data = Bytes>,
@@ -41,8 +49,30 @@ impl Ending {
             so_far: SoFar::from(head),
             scope,
             budget,
+            code: protocol
+                .has_grpc_status()
+                .then(|| code_in(response.headers()))
+                .flatten(),
+            retried: retried.to_vec(),
         };
         Tracked::follow(response, *protocol == Protocol::HttpHead, ending)
+    }
+
+    /// What a budget hears of it. By [gRFC A6] OK alone is a success, and a status that is retried is a failure, though it come behind
+    /// the head and too late for that. One in the head has been judged.
+    ///
+    /// [gRFC A6]: https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs
+    fn how(self, end: End<'_>) -> How {
+        let late = match end {
+            End::Trailers(trailers) if self.so_far.awaits_status() => code_in(trailers),
+            _ => None,
+        };
+        let is_success = self.so_far.end(end).is_success();
+        match late.or(self.code) {
+            Some(code) if late.is_some() && (code == UNAVAILABLE || self.retried.contains(&code)) => How::Failure,
+            None | Some(OK) if is_success => How::Success,
+            _ => How::Other,
+        }
     }
 }
 
@@ -103,10 +133,16 @@ impl Paid {
         other.again(why).then_some(other)
     }
 
+    /// Whether the budget is still to hear how it ended.
+    #[inline]
+    pub(crate) fn is_followed(&self) -> bool {
+        !self.told && self.by.follows_ends()
+    }
+
     /// Who is to tell the budget at the end of the answer, if anybody is.
     #[inline]
     fn to_be_told(&self) -> Option<Self> {
-        (!self.told && self.by.follows_ends()).then(|| Self {
+        self.is_followed().then(|| Self {
             by: self.by.clone(),
             why: self.why,
             told: false,
@@ -135,11 +171,8 @@ impl Watch for Ending {
                 End::Complete | End::Trailers(_) | End::Error(_) => scope.end(Cancelled::Finished),
             }
         }
-        if let Some(mut budget) = self.budget {
-            budget.ended(match self.so_far.end(end) {
-                Outcome::Success => How::Success,
-                _ => How::Other,
-            });
+        if let Some(mut budget) = self.budget.take() {
+            budget.ended(self.how(end));
         }
     }
 }

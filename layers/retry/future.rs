@@ -29,7 +29,7 @@ use crate::{
     budget::{How, Why},
     context::{Cancelled, Context as Work, Head, Scope, clock, home::Home},
     outcome::{Class, Delivery, Outcome, of_head},
-    rejection::Protocol,
+    rejection::{Protocol, Reason},
 };
 
 /// The response future of [`Retry`](super::Retry). Dropping it ends the attempt in flight, and there is no other.
@@ -60,6 +60,8 @@ struct Call<S, C, B> {
     scope: Option<Scope>,
     attempt: u32,
     paid: Paid,
+    /// Whether the last one was answered: not by an error, and not by one that is told as an answer.
+    is_answered: bool,
     /// Why the next is wanted, while it is waited for.
     why: Option<Why>,
     /// `None` where there is to be no other attempt.
@@ -87,6 +89,7 @@ where
                 scope: Some(scope),
                 attempt: 1,
                 paid,
+                is_answered: false,
                 why: None,
                 again,
             },
@@ -119,7 +122,7 @@ where
                     match this.request.plan(&output) {
                         Plan::Pass(why) => return Poll::Ready(this.request.pass(output, why)),
                         Plan::Again(wait) => {
-                            let pause = Pause::new(wait, output);
+                            let pause = Pause::new(wait, output, this.request.is_answered);
                             this.state.set(State::Pausing(Box::pin(pause)));
                         }
                     }
@@ -189,6 +192,10 @@ where
         self.paid.ended(How::Failure);
         let why = Why::Failed(attempt.class());
         self.why = Some(why);
+        self.is_answered = match &outcome {
+            Outcome::Rejected(rejection) => rejection.reason() != Reason::Unreachable,
+            _ => output.is_ok(),
+        };
         let context = Work::current();
         let known = Known {
             verdict,
@@ -199,7 +206,7 @@ where
             body: again
                 .body
                 .obstacle()
-                .filter(|why| output.is_ok() || *why != NotReplayable::Uploading),
+                .filter(|why| self.is_answered || *why != NotReplayable::Uploading),
             ended: context.check().is_err(),
             remaining: context.remaining(),
             share: fastrand::f64(),
@@ -248,15 +255,33 @@ where
         T: Body<Data = Bytes>,
         T::Error: Into<BoxError>,
     {
-        let scope = self.scope.take();
-        let mut response = match output {
-            Ok(response) => response,
+        match output {
+            // Nearly all: there is nothing to count, and nobody to be told. In place, as a response is costly to move.
+            Ok(response) if self.attempt == 1 && why == Kept::Verdict && !self.is_followed() => {
+                Ok(Tracked::ended(response, |body| body))
+            }
+            Ok(response) => Ok(self.pass_followed(response, why)),
             Err(error) => {
+                self.scope = None;
                 self.count(why, false);
                 self.paid.ended(How::Other);
-                return Err(error);
+                Err(error)
             }
-        };
+        }
+    }
+
+    /// Whether anybody is to be told how the answer ends.
+    #[inline]
+    fn is_followed(&self) -> bool {
+        self.scope.as_ref().is_some_and(Scope::is_asked) || self.paid.is_followed()
+    }
+
+    fn pass_followed<T>(&mut self, mut response: Response<T>, why: Kept) -> Response<Tracked<T, Ending>>
+    where
+        T: Body<Data = Bytes>,
+        T::Error: Into<BoxError>,
+    {
+        let scope = self.scope.take();
         let head = of_head(&response, &self.protocol);
         if self.attempt > 1 || why != Kept::Verdict {
             self.count(why, head.as_ref().is_none_or(Outcome::is_success));
@@ -264,7 +289,13 @@ where
         if why.is_final() {
             marks::write_do_not_retry(response.headers_mut(), &self.protocol);
         }
-        Ok(Ending::follow(response, &self.protocol, head, scope, &self.paid))
+        Ending::follow(
+            response,
+            &self.protocol,
+            head,
+            scope,
+            (&self.paid, &self.shared.settings.codes),
+        )
     }
 
     fn count(&self, why: Kept, success: bool) {

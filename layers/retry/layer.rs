@@ -63,6 +63,7 @@ impl RetryLayer {
     #[must_use]
     pub fn retry_code(mut self, code: i32) -> Self {
         self.rules().add_code(code);
+        self.settings.codes = self.classify.codes().to_vec();
         self
     }
 

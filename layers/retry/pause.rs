@@ -40,12 +40,13 @@ pub(super) enum Paused {
 }
 
 impl<T, E> Pause<Result<T, E>> {
-    pub(super) fn new(wait: Duration, at_hand: Result<T, E>) -> Self {
+    /// With what is at hand, and whether that is an answer.
+    pub(super) fn new(wait: Duration, at_hand: Result<T, E>, is_answer: bool) -> Self {
         Self {
             // A timer that need not be is none.
             sleep: (!wait.is_zero()).then(|| sleep(wait)),
             stage: Stage::Backoff,
-            is_answer: at_hand.is_ok(),
+            is_answer,
             at_hand: Some(at_hand),
         }
     }

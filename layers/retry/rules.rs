@@ -26,7 +26,8 @@ enum By {
     Grpc,
 }
 
-const UNAVAILABLE: i32 = 14;
+pub(super) const OK: i32 = 0;
+pub(super) const UNAVAILABLE: i32 = 14;
 const RESOURCE_EXHAUSTED: i32 = 8;
 const CANCELLED: i32 = 1;
 const DEADLINE_EXCEEDED: i32 = 4;
@@ -48,6 +49,10 @@ impl Rules {
 
     pub(super) fn add_status(&mut self, status: StatusCode) {
         self.statuses.push(status);
+    }
+
+    pub(super) fn codes(&self) -> &[i32] {
+        &self.codes
     }
 
     /// Never the caller's own end: 1 and 4.

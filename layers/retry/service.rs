@@ -4,7 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
@@ -65,33 +65,33 @@ where
         let protocol = Protocol::of(&request);
         let paid = Paid::first(settings.budgets.of(Some(Head::from(&request)), clock::now));
 
-        let (head, body) = request.into_parts();
-        let is_retried = settings.bounds.attempts > 1 && !(settings.only_first && is_retry(&head));
-        let (body, record) = if is_retried {
-            Recording::begin(body, settings.body_limit)
-        } else {
-            Recording::none(body)
-        };
+        if settings.bounds.attempts <= 1 || settings.only_first && is_retry(request.headers()) {
+            let request = request.map(|body| Recording::none(body).0);
+            let (scope, counted) = (Scope::begin(), paid.by.counted());
+            let call = self.inner.call(request);
+            drop(counted);
+            return RetryFuture::new(shared, protocol, scope.release(), call, None, paid);
+        }
         // The service that was made ready goes first, and stays for the others.
         let mut service = self.inner.clone();
         mem::swap(&mut service, &mut self.inner);
-        let again = is_retried.then(|| head.clone());
-        let scope = Scope::begin();
-        let counted = paid.by.counted();
-        let call = service.call(Request::from_parts(head, body));
+        let (head, body) = request.into_parts();
+        let (body, record) = Recording::begin(body, settings.body_limit);
+        let (scope, counted) = (Scope::begin(), paid.by.counted());
+        let call = service.call(Request::from_parts(head.clone(), body));
         drop(counted);
         let scope = scope.release();
-        let again = again.map(|head| Again {
+        let again = Again {
             service,
             head,
             body: record,
-        });
-        RetryFuture::new(shared, protocol, scope, call, again, paid)
+        };
+        RetryFuture::new(shared, protocol, scope, call, Some(again), paid)
     }
 }
 
-fn is_retry(head: &Parts) -> bool {
-    marks::is_retry(&head.headers) || Frame::facts().attempt > 1
+fn is_retry(headers: &HeaderMap) -> bool {
+    marks::is_retry(headers) || Frame::facts().attempt > 1
 }
 
 impl<S: Clone, C> Clone for Retry<S, C> {

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) body_limit: usize,
     /// Whether what is a retry already is not retried here.
     pub(crate) only_first: bool,
+    /// gRPC statuses that are retried beside UNAVAILABLE, for the budget of a call whose status comes behind its head.
+    pub(crate) codes: Vec<i32>,
     pub(crate) hints: Option<Arc<ReadHints>>,
     pub(crate) idempotent: Option<Arc<IsIdempotent>>,
 }
@@ -38,6 +40,7 @@ impl Settings {
             budgets: Budgets::default(),
             body_limit: 64 << 10,
             only_first: false,
+            codes: Vec::new(),
             hints: None,
             idempotent: None,
         }
@@ -80,6 +83,7 @@ impl fmt::Debug for Settings {
             .field("budgets", &self.budgets)
             .field("body_limit", &self.body_limit)
             .field("only_first", &self.only_first)
+            .field("codes", &self.codes)
             .field("hints", &self.hints.is_some())
             .field("idempotent", &self.idempotent.is_some())
             .finish()

@@ -77,7 +77,8 @@ enum Source<B> {
     Empty,
     /// The original, of which there is no record.
     Original(#[pin] B),
-    Recorded(Attempt<B>),
+    /// Boxed, or every request would carry its room through all the layers below.
+    Recorded(Box<Attempt<B>>),
 }
 
 /// Makes the attempts at one request, each with its body.
@@ -132,7 +133,7 @@ where
             return (Replay(Source::Original(body)), Self::Unrecorded);
         }
         let (attempt, shared) = Shared::begin(body, most, room);
-        (Replay(Source::Recorded(attempt)), Self::Recorded(shared))
+        (Replay(Source::Recorded(Box::new(attempt))), Self::Recorded(shared))
     }
 
     /// A body that is sent once.
@@ -154,7 +155,7 @@ where
         match self {
             Self::Empty => Ok(Replay(Source::Empty)),
             Self::Unrecorded => Err(NotReplayable::TooLarge),
-            Self::Recorded(shared) => Ok(Replay(Source::Recorded(shared.again()?))),
+            Self::Recorded(shared) => Ok(Replay(Source::Recorded(Box::new(shared.again()?)))),
         }
     }
 }
