@@ -11,25 +11,25 @@
 //! use buttress::{PropagateDeadlineLayer, RetryLayer, budget::Budget};
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
-//! use std::sync::atomic::{AtomicU32, Ordering};
+//! use std::{convert::Infallible, sync::{Arc, atomic::{AtomicU32, Ordering}}};
 //! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! let calls = Arc::new(AtomicU32::new(0));
+//! let seen = calls.clone();
+//! let upstream = tower::service_fn(move |_| {
+//!     let mut response = Response::new(Full::<bytes::Bytes>::default());
+//!     if seen.fetch_add(1, Ordering::Relaxed) == 0 {
+//!         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+//!     }
+//!     async { Ok::<_, Infallible>(response) }
+//! });
 //!
 //! // One budget, cloned into every client of the process.
 //! let budget = Budget::default();
-//! let calls = AtomicU32::new(0);
-//! let upstream = tower::service_fn(|_| async {
-//!     let status = match calls.fetch_add(1, Ordering::Relaxed) {
-//!         0 => StatusCode::SERVICE_UNAVAILABLE,
-//!         _ => StatusCode::OK,
-//!     };
-//!     let mut response = Response::new(Full::<bytes::Bytes>::default());
-//!     *response.status_mut() = status;
-//!     Ok::<_, std::convert::Infallible>(response)
-//! });
 //! let client = ServiceBuilder::new()
 //!     .layer(RetryLayer::http().budget(budget.clone()))
 //!     .layer(PropagateDeadlineLayer::new())
-//!     .service(&upstream);
+//!     .service(upstream);
 //!
 //! let response = client.oneshot(Request::get("/").body(Full::<bytes::Bytes>::default()).unwrap()).await.unwrap();
 //! assert_eq!((response.status(), calls.load(Ordering::Relaxed)), (StatusCode::OK, 2));
