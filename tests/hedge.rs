@@ -306,7 +306,12 @@ async fn when_everything_is_slow_the_budget_bounds_the_load() {
 /// Found through the gateway, where a retry around a hedge brought their budget each request twice.
 #[tokio::test(start_paused = true)]
 async fn a_request_counts_once_for_a_budget_that_two_layers_share() {
-    let budget = Budget::builder().ratio(0.5).min_per_second(0.0).burst(10).build().unwrap();
+    let budget = Budget::builder()
+        .ratio(0.5)
+        .min_per_second(0.0)
+        .burst(10)
+        .build()
+        .unwrap();
     let script = Script::new([]);
     let client = ServiceBuilder::new()
         .layer(RetryLayer::http().budget(budget.clone()))

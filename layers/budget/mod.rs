@@ -64,7 +64,6 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{counted::Counted, destinations::Paying};
 pub use self::{
     account::Budget,
     builder::{BudgetBuilder, InvalidBudget},
@@ -72,3 +71,4 @@ pub use self::{
     law::{Ended, How, Law, Why},
     snapshot::BudgetSnapshot,
 };
+pub(crate) use self::{counted::Counted, destinations::Paying};

@@ -9,7 +9,9 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::gateway_process::{Body, Gateway, client, dead, empty, fails, header, http1, http2, read, soon, text, upstream};
+use crate::gateway_process::{
+    Body, Gateway, client, dead, empty, fails, header, http1, http2, read, soon, text, upstream,
+};
 
 /// An upstream that answers with this status where `fails` says so of the number of the attempt, which counts from 0; else with the
 /// body and the number that the request came with.
@@ -19,8 +21,13 @@ async fn flaky(status: u16, fails: impl Fn(usize) -> bool + Clone + Send + 'stat
     let address = upstream(move |request: Request<Incoming>| {
         let fails = fails(calls.fetch_add(1, Ordering::Relaxed));
         async move {
-            let attempt = header(request.headers(), "x-retry-attempt").unwrap_or("first").to_owned();
-            let body = soon(http_body_util::BodyExt::collect(request.into_body())).await.unwrap().to_bytes();
+            let attempt = header(request.headers(), "x-retry-attempt")
+                .unwrap_or("first")
+                .to_owned();
+            let body = soon(http_body_util::BodyExt::collect(request.into_body()))
+                .await
+                .unwrap()
+                .to_bytes();
             let mut response = Response::new(text(body));
             response.headers_mut().insert("x-attempt", attempt.parse().unwrap());
             if fails {
@@ -141,7 +148,9 @@ async fn a_slow_request_gets_a_second_attempt_beside_it() {
     .await;
     let gateway = Gateway::with(&["--upstream", &format!("http://{address}"), "--hedge", "20ms"]).await;
     assert_eq!(http1(gateway.get("/")).await.text, "second");
-    gateway.tells(&["buttress_hedge_attempts_total 1", "buttress_hedge_won_total 1"]).await;
+    gateway
+        .tells(&["buttress_hedge_attempts_total 1", "buttress_hedge_won_total 1"])
+        .await;
 }
 
 #[tokio::test]
@@ -179,7 +188,8 @@ async fn three_tiers_above_a_dead_one_do_not_multiply() {
     assert!(attempts <= most, "{attempts}, not {most}");
     // Only the tier next to the fault tried again.
     for tier in [&middle, &top] {
-        tier.tells(&[r#"buttress_retry_attempts_total{attempt="retry"} 0"#]).await;
+        tier.tells(&[r#"buttress_retry_attempts_total{attempt="retry"} 0"#])
+            .await;
     }
 }
 

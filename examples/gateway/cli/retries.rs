@@ -47,7 +47,9 @@ impl FromStr for HedgeAfter {
 
     fn from_str(text: &str) -> Result<Self, InvalidHedge> {
         let Some(percentile) = text.strip_prefix('p') else {
-            return humantime::parse_duration(text).map(Self::Delay).map_err(InvalidHedge::Delay);
+            return humantime::parse_duration(text)
+                .map(Self::Delay)
+                .map_err(InvalidHedge::Delay);
         };
         match percentile.parse::<u8>() {
             Ok(percentile @ 50..=99) => Ok(Self::Quantile(f32::from(percentile) / 100.0)),

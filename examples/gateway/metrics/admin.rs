@@ -118,10 +118,18 @@ fn rates(page: &mut Page, layer: &RateLimitLayer) {
 
 fn retries(page: &mut Page, layers: &Layers) {
     let now = layers.retry.snapshot();
-    page.family("buttress_retry_attempts_total", "counter", "Attempts, by whether they were the first.");
+    page.family(
+        "buttress_retry_attempts_total",
+        "counter",
+        "Attempts, by whether they were the first.",
+    );
     page.sample("{attempt=\"first\"}", now.requests);
     page.sample("{attempt=\"retry\"}", now.retries);
-    page.family("buttress_retry_recovered_total", "counter", "Requests that a retry saved.");
+    page.family(
+        "buttress_retry_recovered_total",
+        "counter",
+        "Requests that a retry saved.",
+    );
     page.sample("", now.recovered);
     page.family(
         "buttress_retry_kept_total",
@@ -134,10 +142,18 @@ fn retries(page: &mut Page, layers: &Layers) {
     let now = layers.hedge.snapshot();
     page.family("buttress_hedge_attempts_total", "counter", "Attempts beside the first.");
     page.sample("", now.hedges);
-    page.family("buttress_hedge_won_total", "counter", "Those of them that answered first.");
+    page.family(
+        "buttress_hedge_won_total",
+        "counter",
+        "Those of them that answered first.",
+    );
     page.sample("", now.won);
     let now = layers.budget.snapshot();
-    page.family("buttress_budget_tokens", "gauge", "Retries and hedges that could be paid for.");
+    page.family(
+        "buttress_budget_tokens",
+        "gauge",
+        "Retries and hedges that could be paid for.",
+    );
     page.sample("", now.tokens.unwrap_or_default());
     page.family(
         "buttress_budget_decisions_total",
