@@ -90,7 +90,7 @@ impl<S, M> ShieldService<S, M> {
         S::Future: Send + 'static,
         <S::Future as Future>::Output: Send,
     {
-        let frame = Frame::detached(Frame::facts(), self.layer.max).hold();
+        let frame = Frame::detached(Frame::facts(), self.layer.max, Frame::root()).hold();
         let future = self.inner.call(request);
         Shield::new(frame.release(), self.layer.name, future)
     }

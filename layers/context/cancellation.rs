@@ -11,6 +11,8 @@ use std::{
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::registry::Root;
+
 /// Why a [`Context`](crate::Context) ended.
 ///
 /// It is an error, so that work checks its context with `?`: `ctx.check()?`.
@@ -83,18 +85,14 @@ pub(super) struct Node {
     ending: Notify,
     children: Mutex<Slab<Weak<Node>>>,
     parent: Option<(Arc<Node>, usize)>,
+    /// Of the topmost alone: what all below belongs to.
+    root: Option<Arc<Root>>,
 }
 
 impl Node {
     pub(super) fn new(parent: Option<&Arc<Node>>) -> Arc<Self> {
-        let node = |ended, parent| Node {
-            ended: AtomicU8::new(ended),
-            ending: Notify::new(),
-            children: Mutex::new(Slab::new()),
-            parent,
-        };
         let Some(parent) = parent else {
-            return Arc::new(node(LIVE, None));
+            return Self::topmost(LIVE, None);
         };
         let mut siblings = parent.children();
         // Read under the lock: `cancel` marks first and takes the children under the same lock afterwards, so a child is
@@ -102,12 +100,44 @@ impl Node {
         match parent.ended.load(Ordering::Acquire) {
             LIVE => {
                 let seat = siblings.vacant_entry();
-                let child = Arc::new(node(LIVE, Some((parent.clone(), seat.key()))));
+                let parent = Some((parent.clone(), seat.key()));
+                let child = Arc::new(Self::new_with(LIVE, parent, None));
                 seat.insert(Arc::downgrade(&child));
                 child
             }
-            ended => Arc::new(node(ended, None)),
+            ended => {
+                drop(siblings);
+                Self::topmost(ended, parent.root().cloned())
+            }
         }
+    }
+
+    /// One that nothing above can end.
+    pub(super) fn of_root(root: Option<Arc<Root>>) -> Arc<Self> {
+        Self::topmost(LIVE, root)
+    }
+
+    fn topmost(ended: u8, root: Option<Arc<Root>>) -> Arc<Self> {
+        Arc::new(Self::new_with(ended, None, root))
+    }
+
+    fn new_with(ended: u8, parent: Option<(Arc<Node>, usize)>, root: Option<Arc<Root>>) -> Self {
+        Self {
+            ended: AtomicU8::new(ended),
+            ending: Notify::new(),
+            children: Mutex::new(Slab::new()),
+            parent,
+            root,
+        }
+    }
+
+    /// What it belongs to in the end.
+    pub(super) fn root(&self) -> Option<&Arc<Root>> {
+        let mut node = self;
+        while let Some((parent, _)) = &node.parent {
+            node = parent;
+        }
+        node.root.as_ref()
     }
 
     pub(super) fn reason(&self) -> Option<Cancelled> {

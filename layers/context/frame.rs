@@ -17,6 +17,7 @@ use super::{
     cancellation::Node,
     marks::{Cancellation, Marks},
 };
+use crate::registry::Root;
 
 /// The part of a context that is plain data.
 #[derive(Clone, Copy, Debug)]
@@ -121,13 +122,13 @@ impl Frame {
         ),
     };
 
-    /// Like these facts, but with `max` from now for a deadline, and no parent.
-    pub(crate) fn detached(facts: Facts, max: Duration) -> Self {
+    /// Like these facts, but with `max` from now for a deadline, and no parent: it belongs to the same process, and to nothing else.
+    pub(crate) fn detached(facts: Facts, max: Duration, root: Option<Arc<Root>>) -> Self {
         let facts = Facts {
             deadline: Instant::now().checked_add(max),
             ..facts
         };
-        Self::of(facts, None)
+        Self::of(facts, root.map(|root| Node::of_root(Some(root))))
     }
 
     /// A frame of what was asked for already.
@@ -149,6 +150,14 @@ impl Frame {
             criticality: marks.criticality(),
             attempt: marks.attempt(),
         }
+    }
+
+    /// What all that is in scope belongs to in the end.
+    pub(crate) fn root() -> Option<Arc<Root>> {
+        let node = exchange_node(None);
+        let root = node.as_ref().and_then(|node| node.root().cloned());
+        exchange_node(node);
+        root
     }
 
     /// A frame like the one in scope, that ends at `deadline` if that is sooner.
@@ -311,6 +320,20 @@ impl Default for Frame {
     #[inline]
     fn default() -> Self {
         Self::BACKGROUND
+    }
+}
+
+impl Context {
+    /// That of a frame of which all was asked for.
+    pub(super) fn from_frame(frame: &Frame) -> Self {
+        Self {
+            facts: Facts {
+                deadline: frame.deadline,
+                criticality: frame.marks.criticality(),
+                attempt: frame.marks.attempt(),
+            },
+            node: frame.node.clone(),
+        }
     }
 }
 

@@ -76,6 +76,7 @@ pub(crate) use self::{
     frame::{Facts, Frame, Graded},
     owned::Scope,
 };
+use crate::registry::Root;
 
 /// The deadline, cancellation, criticality and attempt of a piece of work. See the [module](self).
 ///
@@ -234,16 +235,17 @@ impl Context {
         Scoped::new(Frame::from(self.clone()), future)
     }
 
-    /// Starts `future` as a task of this work, under a name for the [registry](crate::registry), with this context in scope.
-    ///
-    /// It ends with the context: when that ends, the task is dropped at its next yield. Nothing else stops it; dropping the
-    /// [`Task`] detaches. Outside of a tokio runtime the future is dropped unpolled and the task says so.
-    pub fn spawn<F>(&self, name: &'static str, future: F) -> Task<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        task::spawn(self.clone(), name, future)
+    /// What all of it belongs to in the end.
+    pub(crate) fn root(&self) -> Option<Arc<Root>> {
+        self.node.as_ref()?.root().cloned()
+    }
+
+    /// The context of all that belongs to this root. The guard ends it.
+    pub(crate) fn of_root(root: Arc<Root>) -> ContextGuard {
+        ContextGuard(Self {
+            facts: Facts::BACKGROUND,
+            node: Some(Node::of_root(Some(root))),
+        })
     }
 
     /// Runs `future` to its end even if the caller leaves: for the write that must not be half done.
@@ -270,7 +272,7 @@ impl Context {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Shield::new(Frame::detached(self.facts, max), name, future)
+        Shield::new(Frame::detached(self.facts, max, self.root()), name, future)
     }
 }
 
@@ -306,7 +308,7 @@ impl ContextGuard {
         self.end(why);
     }
 
-    fn end(&self, why: Cancelled) {
+    pub(crate) fn end(&self, why: Cancelled) {
         if let Some(node) = &self.0.node {
             node.cancel(why);
         }

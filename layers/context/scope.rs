@@ -32,6 +32,10 @@ impl<F> Scoped<F> {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.frame.deadline()
     }
+
+    pub(crate) fn context(&self) -> Context {
+        Context::from_frame(&self.frame)
+    }
 }
 
 impl<F: Future> Future for Scoped<F> {

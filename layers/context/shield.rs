@@ -1,6 +1,12 @@
 //! Work that outlives its caller on purpose, for a bounded time.
 
-use std::{fmt, future::Future, pin::Pin, task::Poll};
+use std::{
+    fmt,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Poll, ready},
+};
 
 use pin_project::pin_project;
 use tokio::{
@@ -9,7 +15,7 @@ use tokio::{
 };
 
 use super::{Cancelled, Frame, Scoped};
-use crate::registry::{self, Entry, Kind};
+use crate::registry::{self, End, Entry, Kind};
 
 /// Runs a future to its end although the one who polls it leaves. Made by [`Context::shield`](super::Context::shield).
 #[must_use = "a future does nothing until it is polled"]
@@ -19,16 +25,27 @@ where
 {
     name: &'static str,
     /// Gone once it has ended.
-    work: Option<Pin<Box<Work<F>>>>,
+    work: Option<Pin<Box<Bounded<F>>>>,
+    /// Since its first poll.
+    entry: Option<Entry>,
 }
 
+/// A future in a frame, up to the frame's deadline.
 #[pin_project]
-struct Work<F> {
+pub(super) struct Bounded<F> {
     #[pin]
     future: Scoped<F>,
     #[pin]
     limit: Option<Sleep>,
-    entry: Option<Entry>,
+}
+
+impl<F: Future> Bounded<F> {
+    pub(super) fn new(frame: Frame, future: F) -> Self {
+        Self {
+            future: Scoped::new(frame, future),
+            limit: None,
+        }
+    }
 }
 
 impl<F: Future + Send + 'static> Shield<F>
@@ -38,11 +55,8 @@ where
     pub(crate) fn new(frame: Frame, name: &'static str, future: F) -> Self {
         Self {
             name,
-            work: Some(Box::pin(Work {
-                future: Scoped::new(frame, future),
-                limit: None,
-                entry: None,
-            })),
+            work: Some(Box::pin(Bounded::new(frame, future))),
+            entry: None,
         }
     }
 }
@@ -59,19 +73,26 @@ where
         let Some(mut work) = this.work.take() else {
             return Poll::Pending;
         };
-        if work.entry.is_none() {
-            let deadline = work.future.deadline();
-            *work.as_mut().project().entry = Some(registry::enter(Kind::Shield, this.name, deadline));
+        if this.entry.is_none() {
+            let context = work.future.context();
+            this.entry = registry::enter(Kind::Shield, this.name, context.deadline(), context.root());
         }
-        let polled = work.as_mut().poll(cx);
-        if polled.is_pending() {
-            this.work = Some(work);
-        }
-        polled
+        let Some(entry) = &this.entry else {
+            return Poll::Ready(Err(Cancelled::ShuttingDown));
+        };
+        let output = match entry.enter(|| work.as_mut().poll(cx)) {
+            Poll::Pending => {
+                this.work = Some(work);
+                return Poll::Pending;
+            }
+            Poll::Ready(output) => output,
+        };
+        this.entry = None;
+        Poll::Ready(output)
     }
 }
 
-impl<F: Future> Future for Work<F> {
+impl<F: Future> Future for Bounded<F> {
     type Output = Result<F::Output, Cancelled>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
@@ -84,10 +105,10 @@ impl<F: Future> Future for Work<F> {
         if this.limit.is_none() {
             this.limit.set(Some(sleep_until(deadline)));
         }
-        match this.limit.as_pin_mut() {
-            Some(limit) => limit.poll(cx).map(|()| Err(Cancelled::DeadlineExceeded)),
-            None => Poll::Pending,
+        if let Some(limit) = this.limit.as_pin_mut() {
+            ready!(limit.poll(cx));
         }
+        Poll::Ready(Err(Cancelled::DeadlineExceeded))
     }
 }
 
@@ -100,10 +121,17 @@ where
         reason = "the shield is registered under its name since its first poll"
     )]
     fn drop(&mut self) {
-        if let Some(work) = self.work.take_if(|work| work.entry.is_some())
+        if let Some(entry) = self.entry.take()
+            && let Some(mut work) = self.work.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(work);
+            let entry = Arc::new(entry);
+            let held = entry.clone();
+            let task = runtime.spawn(async move {
+                let mut work = pin!(std::future::poll_fn(|cx| held.enter(|| work.as_mut().poll(cx))));
+                let _ = work.as_mut().await;
+            });
+            entry.ends_by(End::Task(task.abort_handle()));
         }
     }
 }
@@ -116,6 +144,6 @@ where
         f.debug_struct("Shield")
             .field("name", &self.name)
             .field("ended", &self.work.is_none())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

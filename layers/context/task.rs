@@ -3,46 +3,167 @@
 use std::{
     error, fmt,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Poll, ready},
+    time::Duration,
 };
 
 use tokio::{runtime::Handle, task::JoinHandle};
 
-use super::{Cancelled, Context};
-use crate::registry::{self, Kind};
+use super::{Cancelled, Context, Frame, shield::Bounded};
+use crate::registry::{self, End, Entry, Kind};
 
-/// A task started by [`Context::spawn`]. As a future it gives the task's output.
+/// A task started by [`Context::spawn`] and its kin. As a future it gives the task's output.
 ///
-/// Dropping it detaches the task, which still ends with its context.
+/// Dropping it detaches the task, which still ends as its kind does.
 #[must_use = "a task that nobody awaits can fail unseen; `drop` it to detach it on purpose"]
 #[derive(Debug)]
 pub struct Task<T> {
     name: &'static str,
-    handle: Option<JoinHandle<Result<T, Cancelled>>>,
+    run: Run<T>,
+}
+
+#[derive(Debug)]
+enum Run<T> {
+    Started(JoinHandle<Result<T, Cancelled>>),
+    /// It was not started.
+    Not(TaskError),
+}
+
+/// What runs on its own.
+impl Context {
+    /// Starts `future` as a task of this work, under a name for the [registry], with this context in scope.
+    ///
+    /// It ends with the context: when that ends, the task is dropped at its next yield. Nothing else stops it; dropping the
+    /// [`Task`] detaches. Outside of a tokio runtime the future is dropped unpolled and the task says so.
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_as(Kind::Task, name, future)
+    }
+
+    /// The same, as work of another kind.
+    pub(crate) fn spawn_as<F>(&self, kind: Kind, name: &'static str, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn(kind, self.clone(), name, future)
+    }
+
+    /// Runs code that blocks its thread as work of this context, under a name for the [registry], on the threads that
+    /// tokio has for it.
+    ///
+    /// Nothing can end such code but itself: it is handed the context, and should [ask it](Context::check) as it goes.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use buttress::Context;
+    ///
+    /// let sum = Context::current().spawn_blocking("sum", |ctx| {
+    ///     (0..1_000_u64).take_while(|_| ctx.check().is_ok()).sum::<u64>()
+    /// });
+    /// assert_eq!(sum.await, Ok(499_500));
+    /// # }
+    /// ```
+    pub fn spawn_blocking<F, T>(&self, name: &'static str, work: F) -> Task<T>
+    where
+        F: FnOnce(&Context) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        spawn_blocking(self.clone(), name, work)
+    }
+
+    /// Sends `future` on its way, to outlive this work on purpose, for `max` at most: the mail that is sent after the answer.
+    ///
+    /// It has this context's criticality and attempt, `max` from now for a deadline, and no cancellation. At `max` it is dropped at its
+    /// next yield. The process waits for it when it ends, as long as it has time.
+    pub fn detach<F>(&self, name: &'static str, max: Duration, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        detach(Frame::detached(self.facts, max, self.root()), name, future)
+    }
+}
+
+/// Enters a task, and starts it on the runtime at hand.
+fn start<T>(
+    kind: Kind,
+    context: &Context,
+    name: &'static str,
+    run: impl FnOnce(&Handle, Entry) -> JoinHandle<Result<T, Cancelled>>,
+) -> Task<T> {
+    let run = match Handle::try_current() {
+        Err(_) => Run::Not(TaskError::NoRuntime { name }),
+        Ok(runtime) => match registry::enter(kind, name, context.deadline(), context.root()) {
+            Some(entry) => Run::Started(run(&runtime, entry)),
+            None => Run::Not(TaskError::Cancelled {
+                name,
+                reason: Cancelled::ShuttingDown,
+            }),
+        },
+    };
+    Task { name, run }
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the spawn that the others are banned for"
 )]
-pub(super) fn spawn<F>(context: Context, name: &'static str, future: F) -> Task<F::Output>
+fn spawn<F>(kind: Kind, context: Context, name: &'static str, future: F) -> Task<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let handle = Handle::try_current().ok().map(|runtime| {
-        let entry = registry::enter(Kind::Task, name, context.deadline());
+    start(kind, &context.clone(), name, |runtime, entry| {
         runtime.spawn(async move {
-            let _entry = entry;
-            tokio::select! {
-                biased;
-                why = context.cancelled() => Err(why),
-                output = context.scope(future) => Ok(output),
-            }
+            let mut work = pin!(async move {
+                tokio::select! {
+                    biased;
+                    why = context.cancelled() => Err(why),
+                    output = context.scope(future) => Ok(output),
+                }
+            });
+            std::future::poll_fn(|cx| entry.enter(|| work.as_mut().poll(cx))).await
         })
-    });
-    Task { name, handle }
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "as above")]
+fn detach<F>(frame: Frame, name: &'static str, future: F) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let context = Context::from_frame(&frame);
+    start(Kind::Detached, &context, name, |runtime, entry| {
+        let entry = std::sync::Arc::new(entry);
+        let work = Bounded::new(frame, future);
+        let held = entry.clone();
+        let task = runtime.spawn(async move {
+            let mut work = pin!(work);
+            std::future::poll_fn(|cx| held.enter(|| work.as_mut().poll(cx))).await
+        });
+        entry.ends_by(End::Task(task.abort_handle()));
+        task
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "as above")]
+fn spawn_blocking<F, T>(context: Context, name: &'static str, work: F) -> Task<T>
+where
+    F: FnOnce(&Context) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    start(Kind::Blocking, &context.clone(), name, |runtime, entry| {
+        runtime.spawn_blocking(move || {
+            let mut frame = Frame::from(context.clone());
+            Ok(entry.enter(|| frame.enter(|| work(&context))))
+        })
+    })
 }
 
 impl<T> Task<T> {
@@ -51,16 +172,19 @@ impl<T> Task<T> {
         self.name
     }
 
-    /// Ends it at its next yield, whatever its context says.
+    /// Ends it at its next yield, whatever its context says. Code that blocks goes on.
     pub fn abort(&self) {
-        if let Some(handle) = &self.handle {
+        if let Run::Started(handle) = &self.run {
             handle.abort();
         }
     }
 
     /// Whether it has ended.
     pub fn is_finished(&self) -> bool {
-        self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+        match &self.run {
+            Run::Started(handle) => handle.is_finished(),
+            Run::Not(_) => true,
+        }
     }
 }
 
@@ -69,17 +193,16 @@ impl<T> Future for Task<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Some(handle) = &mut this.handle else {
-            return Poll::Ready(Err(TaskError::NoRuntime { name: this.name }));
+        let name = this.name;
+        let handle = match &mut this.run {
+            Run::Started(handle) => handle,
+            Run::Not(why) => return Poll::Ready(Err(*why)),
         };
         Poll::Ready(match ready!(Pin::new(handle).poll(cx)) {
             Ok(Ok(output)) => Ok(output),
-            Ok(Err(reason)) => Err(TaskError::Cancelled {
-                name: this.name,
-                reason,
-            }),
-            Err(join) if join.is_panic() => Err(TaskError::Panicked { name: this.name }),
-            Err(_) => Err(TaskError::Aborted { name: this.name }),
+            Ok(Err(reason)) => Err(TaskError::Cancelled { name, reason }),
+            Err(join) if join.is_panic() => Err(TaskError::Panicked { name }),
+            Err(_) => Err(TaskError::Aborted { name }),
         })
     }
 }
@@ -88,7 +211,7 @@ impl<T> Future for Task<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// Its context ended first.
+    /// Its context ended first, or its own deadline passed; or the process was shutting down when it was to be started.
     Cancelled {
         /// The task's name.
         name: &'static str,

@@ -1,4 +1,4 @@
-//! What is alive: every piece of work that runs on its own, with a name, an age and a deadline.
+//! What is alive: every piece of work that runs on its own, with a name, an owner, an age, and what stops it.
 //!
 //! A handler's future is owned by its connection and dies with it. What was *spawned* has no such owner, and is what services
 //! die of slowly. So everything this crate spawns is entered here first, and leaves when it is done or dropped:
@@ -17,67 +17,88 @@
 //! The registry is one for the process. It is cut into shards, one lock each, and a thread keeps to one shard, so that two
 //! requests on two threads do not meet; a request that spawns nothing never comes here. [`snapshot`] locks one shard at a time.
 
+mod root;
+mod work;
+
 use std::{
     cell::Cell,
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use slab::Slab;
-use tokio::time::Instant;
+use tokio::{task::AbortHandle, time::Instant};
+
+pub(crate) use self::root::Root;
+pub use self::work::{Kind, Owner, Work};
 
 const SHARDS: usize = 16;
 
-static LIVE: [Mutex<Slab<Work>>; SHARDS] = [const { Mutex::new(Slab::new()) }; SHARDS];
+static LIVE: [Mutex<Slab<Living>>; SHARDS] = [const { Mutex::new(Slab::new()) }; SHARDS];
 
 thread_local! {
     static SHARD: Cell<usize> = Cell::new({
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS
     });
+    /// The work in the midst of which this thread is.
+    static CURRENT: Cell<Option<Owner>> = const { Cell::new(None) };
 }
 
-/// What kind of work an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Spawned by [`Context::spawn`](crate::Context::spawn): ends with its context.
-    Task,
-    /// Shielded by [`Context::shield`](crate::Context::shield): runs to its end although its caller left, at most so long.
-    Shield,
+/// An entry, and how to end it.
+struct Living {
+    work: Work,
+    root: Option<Arc<Root>>,
+    end: Option<End>,
 }
 
-impl Kind {
-    /// The kind as a metric's attribute has it: `task`, `shield`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Task => "task",
-            Self::Shield => "shield",
+/// How a piece of work is ended that does not end by its context.
+pub(crate) enum End {
+    Task(AbortHandle),
+    #[cfg(feature = "server")]
+    Call(Arc<dyn Fn() + Send + Sync>),
+}
+
+/// All that is alive now, the oldest first.
+pub fn snapshot() -> Vec<Work> {
+    collect(|_| true)
+}
+
+/// All that is alive of this root, the oldest first.
+pub(crate) fn snapshot_of(root: &Arc<Root>) -> Vec<Work> {
+    collect(|living| living.root.as_ref().is_some_and(|of| Arc::ptr_eq(of, root)))
+}
+
+fn collect(is_wanted: impl Fn(&Living) -> bool) -> Vec<Work> {
+    let of_shard = |shard| {
+        let shard = lock(shard);
+        let wanted = shard.iter().filter(|(_, living)| is_wanted(living));
+        wanted.map(|(_, living)| living.work.clone()).collect::<Vec<_>>()
+    };
+    let mut all: Vec<_> = LIVE.iter().flat_map(of_shard).collect();
+    all.sort_unstable_by_key(|work| work.id);
+    all
+}
+
+/// Ends all that is alive of this root and can be made to end.
+pub(crate) fn end_all(root: &Arc<Root>) {
+    for shard in &LIVE {
+        let ends: Vec<_> = lock(shard)
+            .iter_mut()
+            .filter(|(_, living)| living.root.as_ref().is_some_and(|of| Arc::ptr_eq(of, root)))
+            .filter_map(|(_, living)| living.end.take())
+            .collect();
+        // Not under the lock: what ends leaves the registry.
+        for end in ends {
+            match end {
+                End::Task(task) => task.abort(),
+                #[cfg(feature = "server")]
+                End::Call(end) => end(),
+            }
         }
     }
-}
-
-/// One piece of work that is alive.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Work {
-    /// What kind of work it is.
-    pub kind: Kind,
-    /// The name its code gave it.
-    pub name: &'static str,
-    /// When it was started.
-    pub started: Instant,
-    /// When it will be stopped, if nothing stops it before. `None`: nothing but the end of its context.
-    pub deadline: Option<Instant>,
-}
-
-/// All that is alive now, in no particular order.
-pub fn snapshot() -> Vec<Work> {
-    LIVE.iter()
-        .flat_map(|shard| lock(shard).iter().map(|(_, work)| work.clone()).collect::<Vec<_>>())
-        .collect()
 }
 
 /// An entry's hold on the registry: the entry leaves when this is dropped.
@@ -85,26 +106,78 @@ pub fn snapshot() -> Vec<Work> {
 pub(crate) struct Entry {
     shard: usize,
     key: usize,
+    this: Owner,
+    root: Option<Arc<Root>>,
 }
 
-pub(crate) fn enter(kind: Kind, name: &'static str, deadline: Option<Instant>) -> Entry {
+/// Enters a piece of work, unless what it belongs to is closed.
+pub(crate) fn enter(
+    kind: Kind,
+    name: &'static str,
+    deadline: Option<Instant>,
+    root: Option<Arc<Root>>,
+) -> Option<Entry> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    if root.as_ref().is_some_and(|root| !root.enter()) {
+        return None;
+    }
     let shard = SHARD.try_with(Cell::get).unwrap_or_default();
-    let key = lock(&LIVE[shard]).insert(Work {
-        kind,
-        name,
-        started: Instant::now(),
-        deadline,
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let key = lock(&LIVE[shard]).insert(Living {
+        work: Work {
+            id,
+            kind,
+            name,
+            owner: CURRENT.try_with(Cell::get).unwrap_or_default(),
+            started: Instant::now(),
+            deadline,
+        },
+        root: root.clone(),
+        end: None,
     });
-    Entry { shard, key }
+    let this = Owner { id, kind, name };
+    Some(Entry { shard, key, this, root })
+}
+
+impl Entry {
+    /// Runs a poll of this work: what it starts is its own.
+    pub(crate) fn enter<R>(&self, poll: impl FnOnce() -> R) -> R {
+        let _within = Within {
+            outer: CURRENT.replace(Some(self.this)),
+        };
+        poll()
+    }
+
+    /// How it is to be ended.
+    pub(crate) fn ends_by(&self, end: End) {
+        if let Some(living) = lock(&LIVE[self.shard]).get_mut(self.key) {
+            living.end = Some(end);
+        }
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        lock(&LIVE[self.shard]).try_remove(self.key);
+        let living = lock(&LIVE[self.shard]).try_remove(self.key);
+        // Not under the lock: a user's code may be dropped with it.
+        drop(living);
+        if let Some(root) = &self.root {
+            root.leave();
+        }
+    }
+}
+
+struct Within {
+    outer: Option<Owner>,
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        CURRENT.set(self.outer);
     }
 }
 
 // No code of a user's runs under these locks, so a poisoned one holds sound data.
-fn lock(shard: &Mutex<Slab<Work>>) -> MutexGuard<'_, Slab<Work>> {
+fn lock(shard: &Mutex<Slab<Living>>) -> MutexGuard<'_, Slab<Living>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
