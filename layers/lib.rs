@@ -51,9 +51,12 @@
 //!
 //! | feature | brings |
 //! |---|---|
+//! | `axum` | the listener of a [`Lifecycle`] below `axum::serve` |
 //! | `hyper` | what hyper's errors say of a request that failed, and a connector that knows which connections are reused |
 //! | `rate` | `RateLimitLayer`, on governor: how often, for all or for each key |
 //! | `reqwest` | reqwest below the layers, and its requests and responses above them |
+//! | `server` | serving HTTP as part of the process: connections that drain and end with it |
+//! | `testing` | checks for tests: that nothing leaks, that an app drains, that a layer keeps tower's contract |
 //! | `tonic` | tonic's channel below the layers |
 //! | `tracing` | events, where a layer finds what a developer should know |
 //! | `full` | all of them |
@@ -79,6 +82,7 @@ mod destination;
 pub mod hedge;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+pub mod lifecycle;
 pub mod observe;
 pub mod outcome;
 pub mod registry;
@@ -87,6 +91,8 @@ pub mod rejection;
 pub mod reqwest;
 pub mod retry;
 pub mod stack;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tonic")]
 pub mod tonic;
 
@@ -103,6 +109,7 @@ pub use self::{
     criticality::{CriticalityLayer, PropagateCriticalityLayer},
     deadline::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer},
     hedge::HedgeLayer,
+    lifecycle::Lifecycle,
     observe::ObserveLayer,
     rejection::Rejection,
     retry::RetryLayer,

@@ -1,0 +1,143 @@
+use std::{
+    fmt,
+    process::{ExitCode, Termination},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::Phase;
+use crate::registry::Work;
+
+/// Why a process ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Somebody outside told it to, by this signal.
+    Signal(&'static str),
+    /// [Asked](super::Handle::shutdown) from within.
+    Asked,
+    /// A task that must not end did.
+    Critical {
+        /// Its name.
+        name: &'static str,
+        /// How it ended.
+        how: String,
+    },
+}
+
+/// How a process ended: what [`Lifecycle::run`](super::Lifecycle::run) gives, and `main` can return.
+///
+/// Its exit code is 0 if everything ended by itself, and 1 if anything was aborted or lost, a hook failed, or the cause was a critical
+/// task.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use = "return it from `main`, for its exit code"]
+pub struct Report {
+    /// Why it ended.
+    pub cause: Cause,
+    /// The phases it went through, and how long each took.
+    pub phases: Vec<(Phase, Duration)>,
+    /// What had not ended in time, and was aborted.
+    pub aborted: Vec<Ended>,
+    /// Those of them that had not ended a grace later, for they do not yield or cannot be aborted.
+    pub stuck: Vec<Ended>,
+    /// Jobs that were accepted and not done, by worker: handed back, not lost.
+    pub unprocessed: Vec<(&'static str, usize)>,
+    /// Hooks that failed, and how.
+    pub failed_hooks: Vec<(&'static str, String)>,
+}
+
+/// A piece of work at its end, and how old it was.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ended {
+    /// What it was.
+    pub work: Work,
+    /// How old it was.
+    pub age: Duration,
+}
+
+impl Ended {
+    pub(super) fn all(works: Vec<Work>, now: Instant) -> Vec<Self> {
+        let ended = |work: Work| Self {
+            age: now.saturating_duration_since(work.started),
+            work,
+        };
+        works.into_iter().map(ended).collect()
+    }
+}
+
+impl Report {
+    pub(super) const fn new(cause: Cause) -> Self {
+        Self {
+            cause,
+            phases: Vec::new(),
+            aborted: Vec::new(),
+            stuck: Vec::new(),
+            unprocessed: Vec::new(),
+            failed_hooks: Vec::new(),
+        }
+    }
+
+    /// Whether everything ended by itself.
+    pub fn is_clean(&self) -> bool {
+        self.aborted.is_empty()
+            && self.stuck.is_empty()
+            && self.failed_hooks.is_empty()
+            && !matches!(self.cause, Cause::Critical { .. })
+    }
+
+    /// How long the end took, from its cause.
+    pub fn took(&self) -> Duration {
+        self.phases.iter().map(|(_, took)| *took).sum()
+    }
+}
+
+impl Termination for Report {
+    fn report(self) -> ExitCode {
+        if !self.is_clean() {
+            eprintln!("{self}");
+        }
+        if self.is_clean() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(signal) => f.write_str(signal),
+            Self::Asked => f.write_str("asked to"),
+            Self::Critical { name, how } => write!(f, "critical task {name} {how}"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ended in {:?}: {}", self.took(), self.cause)?;
+        for ended in &self.aborted {
+            write!(f, "\n  aborted: {ended}")?;
+        }
+        for ended in &self.stuck {
+            write!(f, "\n  stuck: {ended}")?;
+        }
+        for (worker, jobs) in &self.unprocessed {
+            write!(f, "\n  not processed: {jobs} jobs of {worker}")?;
+        }
+        for (hook, how) in &self.failed_hooks {
+            write!(f, "\n  failed: hook {hook}: {how}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:.1?} old)", self.work, self.age)
+    }
+}

@@ -1,0 +1,178 @@
+//! Connections end in order while there is time.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use buttress::Context;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+    time::Instant,
+};
+
+use super::{Up, connected, rest, support};
+use support::{Connection, Version, get as request, log, said, socket, soon};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// An app whose handler tells that it is called and whether it has a deadline, and then waits to be let go.
+fn held() -> (Router, support::Heard<bool>, Arc<Notify>) {
+    let (tell, heard) = log();
+    let go = Arc::new(Notify::new());
+    let wait = go.clone();
+    let app = Router::new().route(
+        "/",
+        get(|| async move {
+            tell.tell(Context::current_deadline().is_some());
+            wait.notified().await;
+            "done"
+        }),
+    );
+    (app, heard, go)
+}
+
+#[tokio::test]
+async fn an_answer_on_http1_says_that_it_is_the_last() {
+    let (app, mut heard, go) = held();
+    let up = Up::serve(app).await;
+    let socket = socket(up.address, GET).await;
+    heard.next().await;
+    let ends = up.draining().await;
+    go.notify_one();
+    let answer = rest(socket).await;
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("done"),
+        "{answer}"
+    );
+    let report = soon(ends).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_at_once() {
+    let up = Up::serve(Router::new().route("/", get(|| async { "done" }))).await;
+    let mut socket = socket(up.address, GET).await;
+    let mut answer = [0; 1024];
+    assert!(soon(socket.read(&mut answer)).await.unwrap() > 0);
+    let begun = Instant::now();
+    let report = up.end().await;
+    assert!(
+        report.is_clean() && begun.elapsed() < Duration::from_millis(900),
+        "{report}"
+    );
+    assert_eq!(rest(socket).await, "");
+}
+
+#[tokio::test]
+async fn streams_of_http2_end_and_no_more_begin() {
+    let (app, mut heard, go) = held();
+    let up = Up::serve(app).await;
+    let address = up.address;
+    let mut connection = Connection::open(address, Version::Http2).await;
+    let mut second = connection.shared().unwrap();
+    let mut call = std::pin::pin!(connection.send(request(address, "/")));
+    tokio::select! {
+        _ = call.as_mut() => panic!("it waits"),
+        _ = heard.next() => {}
+    }
+    let ends = up.draining().await;
+    go.notify_one();
+    assert_eq!(said(soon(call).await.unwrap()).await.text, "done");
+    let report = soon(ends).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    second.send(request(address, "/")).await.unwrap_err();
+    TcpStream::connect(address).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn who_has_just_connected_is_still_heard_and_has_the_drain_for_a_deadline() {
+    let (app, mut heard, go) = held();
+    let up = Up::serve(app).await;
+    let (handle, address) = (up.handle(), up.address);
+    let mut fresh = socket(address, "").await;
+    let before = socket(address, GET).await;
+    assert!(!heard.next().await);
+    connected(&handle, 2).await;
+    let ends = up.draining().await;
+    fresh.write_all(GET.as_bytes()).await.unwrap();
+    assert!(heard.next().await);
+    go.notify_waiters();
+    for socket in [fresh, before] {
+        let answer = rest(socket).await;
+        assert!(
+            answer.contains("connection: close") && answer.ends_with("done"),
+            "{answer}"
+        );
+    }
+    let report = soon(ends).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn an_answer_at_once_to_who_has_just_connected_says_that_it_is_the_last() {
+    let up = Up::serve(Router::new().route("/", get(|| async { "done" }))).await;
+    let (handle, mut fresh) = (up.handle(), socket(up.address, "").await);
+    connected(&handle, 1).await;
+    let ends = up.draining().await;
+    fresh.write_all(GET.as_bytes()).await.unwrap();
+    let answer = rest(fresh).await;
+    assert!(
+        answer.contains("connection: close") && answer.ends_with("done"),
+        "{answer}"
+    );
+    assert!(soon(ends).await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn those_who_wait_to_be_accepted_are_not_reset() {
+    let up = Up::serve(Router::new().route("/", get(|| async { "done" }))).await;
+    // On this one thread nobody accepts until the test yields.
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let mut socket = std::net::TcpStream::connect(up.address).unwrap();
+            std::io::Write::write_all(&mut socket, GET.as_bytes()).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket
+        })
+        .collect();
+    let report = up.end().await;
+    assert!(report.is_clean(), "{report}");
+    for socket in waiting {
+        let answer = rest(TcpStream::from_std(socket).unwrap()).await;
+        assert!(answer.ends_with("done"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_never_answers_a_ping_does_not_hold_the_drain() {
+    let up = Up::serve(Router::new()).await;
+    let (handle, address) = (up.handle(), up.address);
+    // The preface, and empty settings.
+    let mut socket = socket(address, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    connected(&handle, 1).await;
+    let begun = Instant::now();
+    let report = up.end().await;
+    assert!(
+        report.is_clean() && begun.elapsed() < Duration::from_secs(10),
+        "{report}"
+    );
+    drop(socket);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_does_not_hold_the_drain() {
+    for text in ["", "GET / HTTP/1.1\r\nhost:"] {
+        let up = Up::serve(Router::new()).await;
+        let (handle, address) = (up.handle(), up.address);
+        let _socket = socket(address, text).await;
+        connected(&handle, 1).await;
+        let begun = Instant::now();
+        let report = up.end().await;
+        assert!(
+            report.is_clean() && begun.elapsed() < Duration::from_secs(10),
+            "{report}"
+        );
+    }
+}
