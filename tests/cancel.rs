@@ -12,6 +12,7 @@ use buttress::{
     BoxError, CancelLayer, Cancelled, Context, DeadlineLayer, ObserveLayer, ShieldLayer,
     context::ScopeLayer,
     outcome::{Class, Outcome},
+    testing::leak,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -255,4 +256,34 @@ async fn every_ending_is_observed_once() {
         ]
     );
     assert!(matches!(&heard[5..], [Outcome::Rejected(rejection)] if rejection.layer() == "deadline"));
+}
+
+/// However a request ends, what it started ends with it; and what is shielded, with itself.
+#[test]
+fn nothing_outlives_its_request() {
+    leak::assert_none(|| async {
+        let handler = |request: Request<()>| async move {
+            drop(Context::current().spawn("of a request", pending::<()>()));
+            match request.uri().path() {
+                "/answers" => Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("body"))),
+                "/works" => {
+                    sleep(SECOND / 50).await;
+                    Ok(Response::new(Full::from("late")))
+                }
+                _ => pending().await,
+            }
+        };
+        let service = ServiceBuilder::new().layer(CancelLayer::new()).service_fn(handler);
+        let shielded = ServiceBuilder::new()
+            .layer(ShieldLayer::new("write", SECOND / 20))
+            .service(service);
+        let to = |path| Request::get(path).body(()).unwrap();
+        let response = service.oneshot(to("/answers")).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        drop(service.oneshot(to("/answers")).await.unwrap());
+        poll_once(service.oneshot(to("/hangs"))).await;
+        for path in ["/works", "/hangs"] {
+            poll_once(shielded.oneshot(to(path))).await;
+        }
+    });
 }

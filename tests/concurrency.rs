@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
 use std::{
+    convert::Infallible,
     future::Future,
     pin::{Pin, pin},
     task::Poll,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use buttress::{
-    BoxError, ConcurrencyLimitLayer, Context, Criticality, DeadlineLayer, Rejection,
+    BoxError, CancelLayer, ConcurrencyLimitLayer, Context, Criticality, DeadlineLayer, Rejection,
     admission::{
         Admit, Arrival, Decision, Queued,
         concurrency::{ConcurrencyLimit, HoldUntil, Permit, Refusal, Waiting},
@@ -17,13 +18,14 @@ use buttress::{
     context::Head,
     outcome::{Class, Outcome, Settle},
     rejection::Reason,
+    testing::leak,
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, poll};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Channel, Empty, Full};
 use tokio::time::advance;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -680,4 +682,33 @@ mod drops {
         }
         assert!(polls > 8, "through queue, handler and body: {polls}");
     }
+}
+
+/// Callers that leave, from the queue and from within, on more than one thread.
+#[test]
+fn a_queue_that_its_callers_leave_leaves_nothing() {
+    leak::Check::new().multi_thread(2).assert_none(|| async {
+        let limit = ConcurrencyLimitLayer::new(2);
+        let handler = |_: Request<Empty<Bytes>>| async {
+            drop(Context::current().spawn("of a request", std::future::pending::<()>()));
+            tokio::time::sleep(MS).await;
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("body")))
+        };
+        let service = ServiceBuilder::new()
+            .layer(CancelLayer::new())
+            .layer(limit.clone())
+            .service_fn(handler);
+        let callers: Vec<_> = (0..64)
+            .map(|_| tokio::spawn(service.clone().oneshot(Request::new(Empty::new()))))
+            .collect();
+        tokio::time::sleep(3 * MS).await;
+        for caller in &callers {
+            caller.abort();
+        }
+        for caller in callers {
+            let _ = caller.await;
+        }
+        let now = limit.limit().snapshot();
+        assert_eq!((now.in_flight, now.queued), (0, 0));
+    });
 }

@@ -7,7 +7,8 @@ mod script;
 use std::time::Duration;
 
 use buttress::{
-    BoxError, Cancelled, ConcurrencyLimitLayer, Context, HedgeLayer, RetryLayer, budget::Budget, outcome::Hint,
+    BoxError, Cancelled, ConcurrencyLimitLayer, Context, HedgeLayer, RetryLayer, body::replay::Replay, budget::Budget,
+    outcome::Hint, testing::leak,
 };
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -321,4 +322,29 @@ async fn a_request_counts_once_for_a_budget_that_two_layers_share() {
         client.clone().oneshot(get()).await.unwrap();
     }
     assert_eq!(budget.snapshot().tokens, Some(2.0));
+}
+
+/// Who wins and who loses, and all of them when the caller leaves: what they had started ends.
+#[test]
+fn winners_and_losers_leave_nothing() {
+    leak::assert_none(|| async {
+        let upstream = |request: Request<Replay<Full<Bytes>>>| async move {
+            drop(Context::current().spawn("of an attempt", std::future::pending::<()>()));
+            let hangs = Context::current().attempt() == 1 || request.uri().path() == "/hangs";
+            // A body that an attempt still sends is not sent twice.
+            request.into_body().collect().await?;
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::from("second")))
+        };
+        let client = HedgeLayer::after(MS).layer(tower::service_fn(upstream));
+        let response = client.clone().oneshot(get()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+
+        let mut hangs = get();
+        *hangs.uri_mut() = http::Uri::from_static("http://upstream/hangs");
+        let left = tokio::time::timeout(10 * MS, client.oneshot(hangs)).await;
+        assert!(left.is_err());
+    });
 }

@@ -20,6 +20,7 @@ use buttress::{
     outcome::Hint,
     rejection::{Protocol, Reason},
     retry::{Attempt, Backoff, Ending, Kept, Verdict},
+    testing::leak,
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -766,4 +767,31 @@ async fn a_stack_of_retries_infers() {
         .service(script);
     let response = client.oneshot(get()).await.unwrap();
     let _: Response<buttress::body::Tracked<_, Ending>> = response;
+}
+
+/// What an attempt started ends with it: when the next one begins, when there is none, and when the caller leaves in between.
+#[test]
+fn attempts_leave_nothing() {
+    leak::assert_none(|| async {
+        let upstream = |_: Request<Replay<Body>>| async {
+            drop(Context::current().spawn("of an attempt", std::future::pending::<()>()));
+            let mut response = Response::new(Body::from("no"));
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            Ok::<_, Infallible>(response)
+        };
+        let retry = RetryLayer::new().attempts(3).budget(plenty());
+        let quick = retry
+            .clone()
+            .backoff(Backoff::new(MS, MS))
+            .layer(tower::service_fn(upstream));
+        let response = quick.oneshot(get()).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        assert_eq!(retry.snapshot().retries, 2);
+
+        let slow = retry
+            .backoff(Backoff::new(60_000 * MS, 60_000 * MS))
+            .layer(tower::service_fn(upstream));
+        let left = tokio::time::timeout(5 * MS, slow.oneshot(get())).await;
+        drop(left);
+    });
 }
