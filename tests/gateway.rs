@@ -13,6 +13,9 @@ mod gateway_process;
 mod limits;
 #[path = "gateway/retries.rs"]
 mod retries;
+#[cfg(unix)]
+#[path = "gateway/shutdown.rs"]
+mod shutdown;
 
 use std::{convert::Infallible, time::Duration};
 

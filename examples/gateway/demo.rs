@@ -30,7 +30,7 @@ use crate::say;
 type Settings = Query<HashMap<String, u64>>;
 
 /// Serves the demo for ever. No request takes longer than `max`.
-pub(crate) async fn serve(listener: TcpListener, max: Duration) {
+pub(crate) async fn serve(listener: TcpListener, max: Duration) -> Result<(), BoxError> {
     let app = Router::new()
         .route("/echo", any(echo))
         .route("/slow", any(slow))
@@ -43,9 +43,7 @@ pub(crate) async fn serve(listener: TcpListener, max: Duration) {
         // Nagle's delay would be the gateway's latency. Without this it is slower, no more.
         let _ = stream.set_nodelay(true);
     });
-    if let Err(error) = axum::serve(listener, app).await {
-        eprintln!("gateway: the demo upstream stopped: {error}");
-    }
+    Ok(axum::serve(listener, app).await?)
 }
 
 /// What the upstream saw of the request, and how long it has left.

@@ -31,7 +31,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 /// `x-forwarded-host`. The peer is added to `x-forwarded-for`, behind whatever stands there: only the last entry is our word.
 pub(crate) fn to_upstream<B>(
     request: &mut Request<B>,
-    peer: IpAddr,
+    peer: Option<IpAddr>,
     authority: &Authority,
     http2: bool,
 ) -> Result<(), http::Error> {
@@ -64,7 +64,9 @@ pub(crate) fn to_upstream<B>(
         }
     }
     headers.append(VIA, via);
-    headers.append(FORWARDED_FOR, HeaderValue::from_str(&peer.to_string())?);
+    if let Some(peer) = peer {
+        headers.append(FORWARDED_FOR, HeaderValue::from_str(&peer.to_string())?);
+    }
     match asked_for {
         Some(host) => headers.insert(FORWARDED_HOST, host),
         None => headers.remove(FORWARDED_HOST),

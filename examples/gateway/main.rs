@@ -36,8 +36,13 @@
 //! # What it does not do
 //!
 //! It speaks no TLS. It opens no tunnels: `CONNECT` is answered 501, and an `Upgrade` is not passed on, so that the upstream
-//! answers as if it had not been asked. It stops at once when it is told to stop. It does not close a connection on which nothing
-//! was ever sent: deadlines are for requests.
+//! answers as if it had not been asked. It does not close a connection on which nothing was ever sent: deadlines are for requests.
+//!
+//! # How it ends
+//!
+//! At SIGTERM or Ctrl-C `/ready` says no, and after `--ready-delay` it takes no more connections; those that are there end after their
+//! requests. All that may take `--shutdown-budget`; then what is left is aborted, and named. A second signal aborts at once. What is
+//! alive, and what stops it, is at `/debug/work` on the admin address.
 
 #![allow(
     clippy::disallowed_methods,
@@ -55,20 +60,13 @@ mod proxy;
 use std::{
     fmt,
     io::{self, Write},
-    process::ExitCode,
-    sync::Arc,
+    process::{ExitCode, Termination},
     time::Duration,
 };
 
-use buttress::{BoxError, CancelLayer, ObserveLayer, admission::rate::PeerAddress, optional};
-use http::Request;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
-use tower::{ServiceBuilder, util::MapRequest};
+use buttress::{BoxError, CancelLayer, Lifecycle, ObserveLayer, lifecycle::Report, optional};
+use tokio::{net::TcpListener, runtime::Runtime};
+use tower::ServiceBuilder;
 
 use self::{
     cli::{Args, Upstream},
@@ -76,10 +74,6 @@ use self::{
     metrics::{Admin, Metrics},
     proxy::{Clients, Proxy, Upstreams},
 };
-
-/// How long to wait when no connection can be accepted: where the process is out of files, asking again at once only burns
-/// the processor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a silent HTTP/2 peer is asked whether it is still there. One that is cut off never says goodbye.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -93,7 +87,8 @@ fn main() -> ExitCode {
         ended
     });
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        // What had to be aborted is named, and makes it a failure.
+        Ok(report) => report.report(),
         Err(error) => {
             eprintln!("gateway: {error}");
             ExitCode::FAILURE
@@ -101,7 +96,12 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), BoxError> {
+async fn run(args: Args) -> Result<Report, BoxError> {
+    let life = Lifecycle::builder()
+        .signals()
+        .ready_delay(args.ready_delay)
+        .budget(args.shutdown_budget)
+        .build()?;
     let layers = Layers::new(&args)?;
     let listener = bind(&args.listen).await?;
     let admin = bind(&args.admin).await?;
@@ -115,24 +115,24 @@ async fn run(args: Args) -> Result<(), BoxError> {
         upstreams.push(Upstream::http1(demo.local_addr()?)?);
         say(format_args!("demo upstream on {}", url(&demo)?));
         say(format_args!("{}", demo::Commands { listen_url, admin_url }));
-        tokio::spawn(demo::serve(demo, args.deadline_max));
+        life.critical("demo upstream", demo::serve(demo, args.deadline_max));
     }
 
     let metrics = Metrics::default();
     let watched = Admin {
         metrics: metrics.clone(),
         layers: layers.clone(),
+        life: life.handle(),
     };
-    tokio::select! {
-        ended = watched.serve(admin) => Ok(ended?),
-        () = serve(listener, Upstreams::new(upstreams), layers, metrics) => Ok(()),
-        asked = told_to_stop() => Ok(asked?),
-    }
+    // It answers to the end, and is the last to go: whoever watches wants to see it end.
+    tokio::spawn(watched.serve(admin));
+    serve(&life, listener, Upstreams::new(upstreams), layers, metrics);
+    Ok(life.run().await)
 }
 
-/// Accepts connections for ever, and serves each with the one stack.
-async fn serve(listener: TcpListener, upstreams: Upstreams, layers: Layers, metrics: Metrics) {
-    let (upstreams, clients) = (Arc::new(upstreams), Clients::new(&layers));
+/// Serves each connection with the one stack.
+fn serve(life: &Lifecycle, listener: TcpListener, upstreams: Upstreams, layers: Layers, metrics: Metrics) {
+    let proxy = Proxy::new(upstreams, Clients::new(&layers));
     let arrivals = metrics.clone();
     // The state of a layer is made with the layer, so all connections share it.
     let stack = ServiceBuilder::new()
@@ -147,40 +147,16 @@ async fn serve(listener: TcpListener, upstreams: Upstreams, layers: Layers, metr
         .layer(optional(layers.rate))
         .layer(optional(layers.limit))
         .layer(layers.retry)
-        .layer(layers.hedge);
-
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new());
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
-
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                eprintln!("gateway: cannot accept a connection: {error}");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            eprintln!("gateway: {peer}: {error}");
-        }
-        let proxy = Proxy::new(upstreams.clone(), clients.clone(), peer.ip());
-        let service = MapRequest::new(stack.service(proxy), move |mut request: Request<_>| {
-            request.extensions_mut().insert(PeerAddress(peer));
-            request
-        });
-        let service = TowerToHyperService::new(service);
-        let server = server.clone();
-        tokio::spawn(async move {
-            // A connection that breaks is its peer's affair; the requests on it are counted by the stack.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+        .layer(layers.hedge)
+        .service(proxy);
+    life.server()
+        .name("gateway")
+        .http(|http| {
+            http.http2()
+                .keep_alive_interval(KEEP_ALIVE)
+                .keep_alive_timeout(KEEP_ALIVE);
+        })
+        .serve(listener, stack);
 }
 
 async fn bind(address: &str) -> Result<TcpListener, BoxError> {
@@ -191,21 +167,6 @@ async fn bind(address: &str) -> Result<TcpListener, BoxError> {
 
 fn url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
-}
-
-/// Waits for Ctrl-C, or for what a supervisor sends.
-async fn told_to_stop() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            asked = tokio::signal::ctrl_c() => asked,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }
 
 /// Prints a line. Nobody reading it is no reason to die, as `println!` would.

@@ -5,7 +5,6 @@ use std::{
     error::Error,
     future::Future,
     iter,
-    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -17,7 +16,7 @@ use std::{
 
 use buttress::{
     BreakerLayer, Rejection,
-    admission::{Admission, AdmissionLayer, breaker::Breaker},
+    admission::{Admission, AdmissionLayer, breaker::Breaker, rate::PeerAddress},
     body::{Reply, replay::Replay},
     cancel::Upload,
     deadline::PropagateDeadline,
@@ -72,12 +71,11 @@ pub(crate) struct Clients {
     http2: Transport,
 }
 
-/// Hands the requests of one connection on to the upstreams. It never fails: a failed call is an answer too.
+/// Hands requests on to the upstreams. It never fails: a failed call is an answer too.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     upstreams: Arc<Upstreams>,
     clients: Clients,
-    peer: IpAddr,
 }
 
 /// The response future of [`Proxy`].
@@ -140,11 +138,10 @@ impl Clients {
 }
 
 impl Proxy {
-    pub(crate) fn new(upstreams: Arc<Upstreams>, clients: Clients, peer: IpAddr) -> Self {
+    pub(crate) fn new(upstreams: Upstreams, clients: Clients) -> Self {
         Self {
-            upstreams,
+            upstreams: Arc::new(upstreams),
             clients,
-            peer,
         }
     }
 }
@@ -168,7 +165,8 @@ impl Service<Request<Replay<Replay<Incoming>>>> for Proxy {
         let protocol = Protocol::of(&request);
         let http2 = upstream.http2 || matches!(protocol, Protocol::Grpc(_));
         let mut request = request.map(Upload::new);
-        if headers::to_upstream(&mut request, self.peer, &upstream.authority, http2).is_err() {
+        let peer = request.extensions().get().map(|PeerAddress(peer)| peer.ip());
+        if headers::to_upstream(&mut request, peer, &upstream.authority, http2).is_err() {
             return ProxyFuture::Refused(StatusCode::BAD_REQUEST, "not a target that can be handed on");
         }
         let client = if http2 {

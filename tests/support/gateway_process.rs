@@ -40,7 +40,7 @@ pub(crate) struct Answer {
 
 /// A gateway that runs, until this is dropped.
 pub(crate) struct Gateway {
-    _child: Child,
+    child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     pub(crate) url: String,
     pub(crate) admin: String,
@@ -88,7 +88,7 @@ impl Gateway {
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let mut gateway = Self {
-            _child: child,
+            child,
             stdout: BufReader::new(stdout).lines(),
             url: String::new(),
             admin: String::new(),
@@ -109,6 +109,18 @@ impl Gateway {
             }
         };
         soon(line).await
+    }
+
+    /// Sends it a signal: `TERM`, say.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end, and gives its exit code.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        soon(self.child.wait()).await.unwrap().code()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

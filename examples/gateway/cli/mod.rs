@@ -78,6 +78,14 @@ pub(crate) struct Args {
     /// Leaves an upstream alone that keeps failing, and asks now and then whether it is back.
     #[arg(long)]
     pub(crate) breaker: bool,
+
+    /// How long, once told to end, it says that it is not ready and still accepts: so long as load balancers need to hear of it.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(crate) ready_delay: Duration,
+
+    /// How long the end may take, the delay included; then what is left is aborted.
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = humantime::parse_duration)]
+    pub(crate) shutdown_budget: Duration,
 }
 
 impl Args {

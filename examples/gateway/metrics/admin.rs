@@ -6,6 +6,7 @@ use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use buttress::{
     BreakerLayer, ConcurrencyLimitLayer, Criticality, RateLimitLayer,
     admission::{breaker::CircuitState, concurrency::Refusal},
+    lifecycle::Handle,
     registry::{self, Kind},
     retry::Kept,
 };
@@ -19,18 +20,21 @@ use crate::layers::Layers;
 pub(crate) struct Admin {
     pub(crate) metrics: Metrics,
     pub(crate) layers: Layers,
+    pub(crate) life: Handle,
 }
 
 impl Admin {
-    /// Serves `/live`, `/ready` and `/metrics` for ever.
+    /// Serves `/live`, `/ready`, `/metrics` and `/debug/work` for ever.
     pub(crate) async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        let (ready, work) = (self.life.readiness(), self.life.debug_view());
         let metrics = move || {
             let page = self.exposition();
             async { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], page) }
         };
         let app = Router::new()
             .route("/live", get(|| async { "live\n" }))
-            .route("/ready", get(|| async { "ready\n" }))
+            .route_service("/ready", ready)
+            .route_service("/debug/work", work)
             .route("/metrics", get(metrics));
         axum::serve(listener, app).await
     }
@@ -197,8 +201,14 @@ fn circuits(page: &mut Page, layer: &BreakerLayer) {
 fn work(page: &mut Page) {
     let alive = registry::snapshot();
     page.family("buttress_task_count", "gauge", "Work that runs on its own, by kind.");
-    for (kind, label) in [(Kind::Task, "task"), (Kind::Shield, "shield")] {
+    for kind in [
+        Kind::Connection,
+        Kind::Task,
+        Kind::Shield,
+        Kind::Detached,
+        Kind::Blocking,
+    ] {
         let count = alive.iter().filter(|work| work.kind == kind).count();
-        page.sample(format_args!("{{kind=\"{label}\"}}"), count);
+        page.sample(format_args!("{{kind=\"{kind}\"}}"), count);
     }
 }
