@@ -11,8 +11,7 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let life = Lifecycle::builder().signals().ready_delay(Duration::from_secs(5)).budget(Duration::from_secs(25)).build()?;
 //! life.on_close("pool", async { /* close the connections */ Ok(()) });
-//! life.critical("consumer", async { /* consume for ever */ # std::future::pending::<()>().await;
-//! Ok(()) });
+//! life.critical("consumer", std::future::pending()); // what consumes for ever
 //!
 //! # life.handle().shutdown();
 //! let report = life.run().await; // until a signal, or a critical task that ends
