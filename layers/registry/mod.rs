@@ -17,7 +17,11 @@
 //! The registry is one for the process. It is cut into shards, one lock each, and a thread keeps to one shard, so that two
 //! requests on two threads do not meet; a request that spawns nothing never comes here. [`snapshot`] locks one shard at a time.
 
+mod census;
 mod root;
+mod sync;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::{
@@ -92,11 +96,17 @@ pub(crate) fn end_all(root: &Arc<Root>) {
             .collect();
         // Not under the lock: what ends leaves the registry.
         for end in ends {
-            match end {
-                End::Task(task) => task.abort(),
-                #[cfg(feature = "server")]
-                End::Call(end) => end(),
-            }
+            end.end();
+        }
+    }
+}
+
+impl End {
+    fn end(self) {
+        match self {
+            Self::Task(task) => task.abort(),
+            #[cfg(feature = "server")]
+            Self::Call(end) => end(),
         }
     }
 }
@@ -152,6 +162,15 @@ impl Entry {
     pub(crate) fn ends_by(&self, end: End) {
         if let Some(living) = lock(&LIVE[self.shard]).get_mut(self.key) {
             living.end = Some(end);
+        }
+        // It was closed since this was entered, and all may have been ended before this could be.
+        if self.root.as_ref().is_some_and(|root| root.is_closed()) {
+            let end = lock(&LIVE[self.shard])
+                .get_mut(self.key)
+                .and_then(|living| living.end.take());
+            if let Some(end) = end {
+                end.end();
+            }
         }
     }
 }

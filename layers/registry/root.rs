@@ -2,59 +2,54 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::Notify;
 
+use super::census::Census;
+
 /// What a piece of work belongs to in the end: a process, of which there can be several in one where it is tested.
-///
-/// It counts what lives and can be closed, in one word: whoever enters is counted before it is closed, or turned away.
 pub(crate) struct Root {
     id: u64,
-    /// The lowest bit says that it is closed; the rest counts.
-    word: AtomicUsize,
+    census: Census,
     idle: Notify,
 }
-
-const CLOSED: usize = 1;
-const ONE: usize = 2;
 
 impl Root {
     pub(crate) fn new() -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            word: AtomicUsize::new(0),
+            census: Census::new(),
             idle: Notify::new(),
         })
     }
 
     /// Counts one more, unless it is closed.
     pub(super) fn enter(&self) -> bool {
-        let before = self.word.fetch_add(ONE, Ordering::AcqRel);
-        if before & CLOSED != 0 {
-            self.leave();
-            return false;
-        }
-        true
+        self.census.enter()
     }
 
     pub(super) fn leave(&self) {
-        if self.word.fetch_sub(ONE, Ordering::AcqRel) < 2 * ONE {
+        if self.census.leave() {
             self.idle.notify_waiters();
         }
     }
 
     /// Lets nothing in any more.
     pub(crate) fn close(&self) {
-        self.word.fetch_or(CLOSED, Ordering::AcqRel);
+        self.census.close();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.census.is_closed()
     }
 
     /// How much is alive.
     pub(crate) fn live(&self) -> usize {
-        self.word.load(Ordering::Acquire) / ONE
+        self.census.live()
     }
 
     /// Until nothing is alive.
