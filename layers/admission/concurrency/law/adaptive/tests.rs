@@ -222,8 +222,15 @@ proptest! {
     #[test]
     fn any_service_that_is_asked_for_too_much_gets_what_it_can_do(workers in 1_usize..500, initial in 1_usize..500) {
         let mut law = law().initial(initial);
-        Service::new(workers).run(&mut law, 60.0);
-        prop_assert!(law.limit() >= workers, "{} of {workers}", law.limit());
-        prop_assert!(law.limit() <= 2 * workers + 3, "{} of {workers}", law.limit());
+        Service::new(workers).run(&mut law, 59.0);
+        // Now and then it tries another limit for a moment, so a moment says nothing: of several, that in the middle does.
+        let mut limits = [(); 5].map(|()| {
+            Service::new(workers).run(&mut law, 0.9);
+            law.limit()
+        });
+        limits.sort_unstable();
+        let limit = limits[2];
+        prop_assert!(limit >= workers, "{limit} of {workers}");
+        prop_assert!(limit <= 2 * workers + 3, "{limit} of {workers}");
     }
 }
