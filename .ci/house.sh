@@ -41,6 +41,7 @@ my @rows = (
     [qw(stack)],
     [qw(criticality deadline cancel retry hedge observe fault lifecycle)],
     [qw(admission budget)],
+    [qw(telemetry)],
     [qw(body rejection outcome destination)],
     [qw(context)],
     [qw(registry)],

@@ -91,6 +91,7 @@ pub mod rejection;
 pub mod reqwest;
 pub mod retry;
 pub mod stack;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tonic")]

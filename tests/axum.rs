@@ -125,7 +125,7 @@ async fn six_layers_in_axum_one_by_one() {
         .layer(CancelLayer::new())
         .layer(DeadlineLayer::new(LONG))
         .layer(RenderLayer::new(Render::Problem))
-        .layer(ObserveLayer::new(tell));
+        .layer(ObserveLayer::server(tell));
     answers_and_is_late(six, outcomes).await;
 }
 
@@ -133,7 +133,7 @@ async fn six_layers_in_axum_one_by_one() {
 async fn six_layers_in_axum_at_once() {
     let (tell, outcomes) = log();
     let six = ServiceBuilder::new()
-        .layer(ObserveLayer::new(tell))
+        .layer(ObserveLayer::server(tell))
         .layer(RenderLayer::new(Render::Problem))
         .layer(DeadlineLayer::new(LONG))
         .layer(CancelLayer::new())

@@ -275,7 +275,7 @@ async fn left_half_way(version: Version, shield: Option<ShieldLayer>) -> &'stati
         }
     });
     let service = ServiceBuilder::new()
-        .layer(ObserveLayer::new(outcome))
+        .layer(ObserveLayer::server(outcome))
         .layer(CancelLayer::new())
         .layer(optional(shield))
         .service(handler);

@@ -11,6 +11,7 @@ use std::{
 use buttress::{
     BoxError, CancelLayer, Cancelled, Context, DeadlineLayer, ObserveLayer, ShieldLayer,
     context::ScopeLayer,
+    observe::Ended,
     outcome::{Class, Outcome},
     testing::leak,
 };
@@ -222,7 +223,7 @@ async fn every_ending_is_observed_once() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = heard.clone();
     let service = ServiceBuilder::new()
-        .layer(ObserveLayer::new(move |outcome: &Outcome| {
+        .layer(ObserveLayer::server(move |Ended { outcome, .. }: &Ended| {
             hear.lock().unwrap().push(outcome.clone());
         }))
         .layer(DeadlineLayer::new(SECOND))

@@ -9,8 +9,8 @@ use buttress::{
     ShieldLayer, ThrottleLayer, TimeoutLayer,
     admission::{drain::Drain, rate::Quota, shed::ShedUnreadyLayer},
     context::ScopeLayer,
+    observe::Ended,
     optional,
-    outcome::Outcome,
     rejection::{Render, RenderLayer},
     testing::contract::{self, Contract},
 };
@@ -35,7 +35,7 @@ use contract::http;
 
 keep! { http:
     render: RenderLayer::new(Render::Problem),
-    observe: ObserveLayer::new(|_: &Outcome| {}),
+    observe: ObserveLayer::server(|_: &Ended| {}),
     drain: Drain::new().layer(),
     criticality: CriticalityLayer::new(),
     propagate_criticality: PropagateCriticalityLayer::new(),
@@ -60,7 +60,7 @@ keep! { http:
     there: optional(Some(CancelLayer::new())),
     absent: optional(None::<CancelLayer>),
     a_server: ServiceBuilder::new()
-        .layer(ObserveLayer::new(|_: &Outcome| {}))
+        .layer(ObserveLayer::server(|_: &Ended| {}))
         .layer(RenderLayer::new(Render::Text))
         .layer(CriticalityLayer::new())
         .layer(DeadlineLayer::new(LONG))

@@ -20,6 +20,7 @@ use crate::{
     context::Head,
     outcome::{Class, Classified, Held, Outcome},
     rejection::{Http, Protocol, Reason, Rejection, Typed},
+    telemetry,
 };
 
 /// Admits requests as a policy says. See the [module](super).
@@ -245,6 +246,7 @@ where
             CallProj::Waiting(_) | CallProj::Done => return Poll::Pending,
         };
         this.call.set(Call::Done);
+        telemetry::rejected(&rejection);
         let leaving = *this.keeps_alive && rejection.reason() == Reason::Draining;
         let mut response = rejection.into_response(this.protocol).map(Reply::ours);
         if leaving {

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     outcome::{Class, Outcome},
     rejection::{Rejection, Typed},
+    telemetry,
 };
 
 impl<S, A, R> Service<R> for Admission<S, A, Typed>
@@ -76,6 +77,7 @@ where
             CallProj::Waiting(_) | CallProj::Done => return Poll::Pending,
         };
         call.set(Call::Done);
+        telemetry::rejected(&rejection);
         Poll::Ready(Err(rejection.into()))
     }
 }

@@ -1,3 +1,6 @@
+use super::{Budget, Budgets};
+use crate::telemetry::{ByDestination, Measured, Report, instruments};
+
 /// How a [`Budget`](super::Budget) stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -10,4 +13,33 @@ pub struct BudgetSnapshot {
     pub rejected: u64,
     /// How many were paid for and never sent.
     pub returned: u64,
+}
+
+impl BudgetSnapshot {
+    fn measure(&self, target: &str, report: &mut dyn Report) {
+        if let Some(tokens) = self.tokens {
+            instruments::BUDGET_AVAILABLE.value(tokens, &[("target", target)], report);
+        }
+        for (decision, count) in [
+            ("granted", self.granted),
+            ("rejected", self.rejected),
+            ("returned", self.returned),
+        ] {
+            instruments::BUDGET_DECISIONS.count(count, &[("target", target), ("decision", decision)], report);
+        }
+    }
+}
+
+impl Measured for Budget {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        self.snapshot().measure(name, report);
+    }
+}
+
+impl Measured for ByDestination<&Budgets> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        for (target, budget) in self.0.snapshot() {
+            budget.measure(target.as_deref().unwrap_or(name), report);
+        }
+    }
 }

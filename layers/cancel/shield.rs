@@ -17,6 +17,7 @@ use crate::{
     body::{BoxError, Reply},
     context::{Frame, Shield},
     rejection::{Http, Protocol, Reason, Rejection, Typed},
+    telemetry,
 };
 
 const NAME: &str = "shield";
@@ -97,7 +98,9 @@ impl<S, M> ShieldService<S, M> {
 }
 
 fn too_long() -> Rejection {
-    Rejection::new(Reason::DeadlineExceeded, NAME).executed()
+    let rejection = Rejection::new(Reason::DeadlineExceeded, NAME).executed();
+    telemetry::rejected(&rejection);
+    rejection
 }
 
 impl<S, B, ResBody> Service<Request<B>> for ShieldService<S, Http>

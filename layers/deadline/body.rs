@@ -15,6 +15,7 @@ use crate::{
     context::Frame,
     deadline::By,
     rejection::{Protocol, Reason, Rejection},
+    telemetry,
 };
 
 /// A body that ends at its deadline, as its protocol wants it. See the [module](super).
@@ -81,11 +82,13 @@ impl Ending {
     }
 
     fn last_frame(&self, by: By) -> Result<BodyFrame<Bytes>, BoxError> {
+        let rejection = Rejection::new(Reason::DeadlineExceeded, by.name()).executed();
+        telemetry::rejected(&rejection);
         match self {
             Self::GrpcTrailers => Ok(Cut::Grpc.frame()),
             Self::GrpcWebFrame(framing) if framing.at_boundary() => Ok(Cut::GrpcWeb.frame()),
             Self::ConnectFrame(framing) if framing.at_boundary() => Ok(Cut::Connect.frame()),
-            _ => Err(Rejection::new(Reason::DeadlineExceeded, by.name()).executed().into()),
+            _ => Err(rejection.into()),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     body::BoxError,
     context::Frame,
     rejection::{Protocol, Reason, Rejection},
+    telemetry,
 };
 
 /// A future with a context in scope, up to its deadline.
@@ -135,6 +136,7 @@ where
         };
         // The work is taken down before the answer goes out.
         this.state.set(State::Done);
+        telemetry::rejected(&rejection);
         Poll::Ready(Ok(rejection.into_response(this.protocol).map(DeadlineBody::ours)))
     }
 }
@@ -175,8 +177,8 @@ where
         }
         ready!(bounded.poll_deadline(cx));
         this.state.set(State::Done);
-        Poll::Ready(Err(Rejection::new(Reason::DeadlineExceeded, this.by.name())
-            .executed()
-            .into()))
+        let rejection = Rejection::new(Reason::DeadlineExceeded, this.by.name()).executed();
+        telemetry::rejected(&rejection);
+        Poll::Ready(Err(rejection.into()))
     }
 }

@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::{
     By, DeadlineBody,
     future::{Bounded, DeadlineFuture},
+    tell_remaining,
 };
 use crate::{
     body::BoxError,
@@ -26,6 +27,7 @@ use crate::{
         wire::{DeadlineHeaders, InvalidDeadline, Reading},
     },
     rejection::{Protocol, Reason, Rejection},
+    telemetry::{Event, Measured, Report, Stage, emit, instruments},
 };
 
 /// The longest deadline that a header can ask for, unless the user says otherwise.
@@ -209,6 +211,10 @@ impl Config {
     #[cold]
     fn expired(&self) -> Rejection {
         self.counts.expired.fetch_add(1, Ordering::Relaxed);
+        emit(|| Event::Deadline {
+            stage: Stage::Arrival,
+            remaining: Duration::ZERO,
+        });
         Rejection::new(Reason::DeadlineExceeded, By::Deadline.name())
     }
 }
@@ -257,6 +263,9 @@ where
         if self.config.in_extensions {
             request.extensions_mut().insert(crate::Context::current());
         }
+        if let Some(now) = now {
+            tell_remaining(Stage::Arrival, now);
+        }
         let now = clock::Shared::new(now);
         let future = self.inner.call(request);
         drop(now);
@@ -273,5 +282,13 @@ impl fmt::Debug for Config {
             .field("strict", &self.strict)
             .field("in_extensions", &self.in_extensions)
             .finish_non_exhaustive()
+    }
+}
+
+impl Measured for DeadlineLayer {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        let now = self.snapshot();
+        instruments::DEADLINE_INVALID.count(now.invalid, &[("name", name)], report);
+        instruments::DEADLINE_EXPIRED.count(now.expired_on_arrival, &[("name", name)], report);
     }
 }

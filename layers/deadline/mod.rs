@@ -37,6 +37,15 @@
 //! A body is not polled while its peer does not read. Against a reader that stalls, the end of the body is therefore found when
 //! the peer reads again or leaves. The context of the request does end at its deadline, and so do its tasks.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    context::Frame,
+    telemetry::{Event, Stage, emit},
+};
+
 /// Which of the layers rejects: a byte in place of a name, for it rides in every response.
 #[derive(Clone, Copy, Debug)]
 enum By {
@@ -53,6 +62,17 @@ impl By {
             Self::Timeout => "timeout",
         }
     }
+}
+
+/// Tells how much is left of the deadline in scope, as of this moment.
+#[inline]
+fn tell_remaining(stage: Stage, now: Instant) {
+    emit(|| Event::Deadline {
+        stage,
+        remaining: Frame::facts()
+            .deadline
+            .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now)),
+    });
 }
 
 mod body;

@@ -17,6 +17,7 @@ use tower_service::Service;
 use super::{
     By, DeadlineBody,
     future::{Bounded, DeadlineFuture},
+    tell_remaining,
 };
 use crate::{
     body::BoxError,
@@ -25,6 +26,7 @@ use crate::{
         wire::{self, DeadlineHeader},
     },
     rejection::{Protocol, Reason, Rejection},
+    telemetry::{Measured, Report, Stage, instruments},
 };
 
 /// Writes what remains of the context's deadline on a client's requests, and holds the calls to it.
@@ -187,6 +189,9 @@ impl Config {
         let now = Instant::now();
         let remaining = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now));
         let cap = self.max.unwrap_or(Duration::MAX);
+        if deadline.is_some() {
+            tell_remaining(Stage::Call, now);
+        }
         let Some(timeout) = wire::outgoing(remaining, self.margin, None, cap) else {
             self.counts.not_sent.fetch_add(1, Ordering::Relaxed);
             return Err(Rejection::new(Reason::DeadlineExceeded, By::Propagate.name()));
@@ -275,5 +280,13 @@ where
         let frame = Frame::until(deadline).hold();
         let future = self.inner.call(request);
         DeadlineFuture::running(Bounded::new(frame.release(), future), protocol, By::Propagate)
+    }
+}
+
+impl Measured for PropagateDeadlineLayer {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        let now = self.snapshot();
+        instruments::CALL_NOT_SENT.count(now.not_sent, &[("name", name)], report);
+        instruments::CALL_WITHOUT_DEADLINE.count(now.without_deadline, &[("name", name)], report);
     }
 }

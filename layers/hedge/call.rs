@@ -21,6 +21,7 @@ use crate::{
     outcome::{Class, Delivery, Hint, Outcome, of_head},
     rejection::Protocol,
     retry::{Again, Attempt, Classify, Ending, Paid, Verdict, write_attempt, write_do_not_retry},
+    telemetry::{Event, emit},
 };
 
 /// What is common to all attempts.
@@ -144,6 +145,7 @@ where
         };
         self.started += 1;
         self.shared.counts.hedge();
+        emit(|| Event::Hedged { attempt: self.started });
         self.next = self.timed.delay().map_or(Next::Never, Next::After);
 
         let began = self.timed.begins();

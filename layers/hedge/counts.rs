@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::telemetry::{Report, instruments};
+
 /// What happened, for the snapshot. None of it happens to a request that is answered in time.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -40,5 +42,15 @@ impl Counts {
             won: read(&self.won),
             unpaid: read(&self.unpaid),
         }
+    }
+}
+
+impl HedgeSnapshot {
+    pub(super) fn measure(&self, target: &str, report: &mut dyn Report) {
+        let lost = self.hedges.saturating_sub(self.won);
+        for (outcome, count) in [("won", self.won), ("lost", lost)] {
+            instruments::HEDGE_ATTEMPTS.count(count, &[("target", target), ("outcome", outcome)], report);
+        }
+        instruments::HEDGE_UNPAID.count(self.unpaid, &[("target", target)], report);
     }
 }

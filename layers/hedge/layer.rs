@@ -11,6 +11,7 @@ use crate::{
     budget::Budgets,
     context::{Head, home::Homes},
     retry::{Rules, Settings},
+    telemetry::{Measured, Report},
 };
 
 /// Sends another attempt where the first is slow, and takes whichever answers first. See the [module](super).
@@ -126,5 +127,11 @@ impl fmt::Debug for HedgeLayer {
             .field("delay", &self.delay)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+impl Measured for HedgeLayer {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        self.snapshot().measure(name, report);
     }
 }

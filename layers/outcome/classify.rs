@@ -1,4 +1,4 @@
-use std::{mem, time::SystemTime};
+use std::{any::Any, mem, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -103,7 +103,7 @@ impl SoFar {
             (End::Dropped, Self::Known(outcome)) => *outcome,
             (End::Dropped, _) => Outcome::Cancelled(Cancelled::Disconnected),
             (End::Cut, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, "deadline").executed()),
-            (End::Error(error), _) => of_error(error),
+            (End::Error(error), _) => of_error(error, Class::Body),
             (End::Trailers(trailers), Self::AwaitsStatus) => of_grpc(trailers),
             (End::Complete | End::Trailers(_), so_far) => so_far.complete(),
         }
@@ -150,8 +150,20 @@ fn of_rejection(rejection: &Rejection) -> Outcome {
     }
 }
 
-/// A body of ours breaks with the rejection that broke it.
-fn of_error(error: &BoxError) -> Outcome {
+/// How a call that is not HTTP ended, by the error that it returned.
+pub(crate) fn of_any<E: 'static>(error: &E) -> Outcome {
+    let error: &dyn Any = error;
+    if let Some(rejection) = error.downcast_ref::<Rejection>() {
+        of_rejection(rejection)
+    } else if let Some(error) = error.downcast_ref::<BoxError>() {
+        of_error(error, Class::Transport)
+    } else {
+        Outcome::failure(Class::Transport)
+    }
+}
+
+/// What a layer of ours broke off has its rejection among its causes; else it failed like this.
+fn of_error(error: &BoxError, class: Class) -> Outcome {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
     while let Some(error) = cause {
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
@@ -159,7 +171,7 @@ fn of_error(error: &BoxError) -> Outcome {
         }
         cause = error.source();
     }
-    Outcome::failure(Class::Body)
+    Outcome::failure(class)
 }
 
 #[inline]

@@ -37,7 +37,7 @@ mod tests;
 
 use http::{HeaderMap, StatusCode};
 
-pub(crate) use self::classify::{Held, SoFar, of_head, wall_clock};
+pub(crate) use self::classify::{Held, SoFar, of_any, of_head, wall_clock};
 #[cfg(feature = "reqwest")]
 pub(crate) use self::delivery::Unconnected;
 #[cfg(feature = "hyper")]
@@ -85,6 +85,8 @@ pub enum Class {
     Transport,
     /// The answer broke off in its body.
     Body,
+    /// The service panicked.
+    Panic,
 }
 
 impl Outcome {

@@ -1,7 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::plan::Kept;
-use crate::context::home::homes;
+use crate::{
+    context::home::homes,
+    telemetry::{Report, instruments},
+};
 
 /// What happened, for the [snapshot](RetrySnapshot).
 #[derive(Debug)]
@@ -71,6 +74,20 @@ impl Counts {
             retries: read(&self.retries),
             recovered: read(&self.recovered),
             kept: self.kept.each_ref().map(read),
+        }
+    }
+}
+
+impl RetrySnapshot {
+    pub(super) fn measure(&self, target: &str, report: &mut dyn Report) {
+        instruments::RETRY_REQUESTS.count(self.requests, &[("target", target)], report);
+        let failed = self.retries.saturating_sub(self.recovered);
+        for (outcome, count) in [("recovered", self.recovered), ("failed", failed)] {
+            instruments::RETRY_ATTEMPTS.count(count, &[("target", target), ("outcome", outcome)], report);
+        }
+        for why in Kept::ALL {
+            let attributes = [("target", target), ("reason", why.as_str())];
+            instruments::RETRY_KEPT.count(self.kept(why), &attributes, report);
         }
     }
 }

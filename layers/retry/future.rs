@@ -30,6 +30,7 @@ use crate::{
     context::{Cancelled, Context as Work, Head, Scope, clock, home::Home},
     outcome::{Class, Delivery, Outcome, of_head},
     rejection::{Protocol, Reason},
+    telemetry::{Event, emit},
 };
 
 /// The response future of [`Retry`](super::Retry). Dropping it ends the attempt in flight, and there is no other.
@@ -234,6 +235,12 @@ where
         }
         self.attempt += 1;
         self.shared.counts.retry();
+        if let Why::Failed(class) = why {
+            emit(|| Event::Retried {
+                attempt: self.attempt,
+                class,
+            });
+        }
 
         if let Some(scope) = &mut self.scope {
             scope.end(Cancelled::Superseded);
@@ -303,6 +310,10 @@ where
             self.shared.counts.recovered();
         } else {
             self.shared.counts.kept(why);
+            emit(|| Event::GaveUp {
+                attempts: self.attempt,
+                reason: why.as_str(),
+            });
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     budget::Budgets,
     context::{Head, home::Homes},
     outcome::Hint,
+    telemetry::{Measured, Report},
 };
 
 /// Tries again what failed, where that is safe, in time, and affordable. See the [module](super).
@@ -225,5 +226,11 @@ impl<C> fmt::Debug for RetryLayer<C> {
         f.debug_struct("RetryLayer")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+impl<C> Measured for RetryLayer<C> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        self.snapshot().measure(name, report);
     }
 }

@@ -5,7 +5,7 @@ use std::{future::pending, net::SocketAddr, time::Duration};
 use axum::{Router, body::Body, routing::get as on_get};
 use buttress::{
     CancelLayer, ConcurrencyLimitLayer, Context, CriticalityLayer, DeadlineLayer, HedgeLayer, ObserveLayer, RetryLayer,
-    outcome::Outcome,
+    observe::Ended,
     rejection::{Render, RenderLayer},
     reqwest::{ClientLayer, TransportLayer as ReqwestLayer},
     tonic::TransportLayer,
@@ -116,7 +116,7 @@ async fn six_layers_around_a_service_on_hyper_that_calls_another() {
     let outbound = ServiceBuilder::new().layer(outbound).service(client(VERSIONS[0]));
     let handler = service_fn(move |_: Request<hyper::body::Incoming>| outbound.clone().oneshot(get(upstream, "/late")));
     let inbound = ServiceBuilder::new()
-        .layer(ObserveLayer::new(|_: &Outcome| {}))
+        .layer(ObserveLayer::client(|_: &Ended| {}))
         .layer(RenderLayer::new(Render::Problem))
         .layer(CriticalityLayer::new())
         .layer(DeadlineLayer::new(SHORT))

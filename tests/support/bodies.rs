@@ -118,7 +118,7 @@ impl Watched {
             std::future::ready(answer())
         });
         let service = ServiceBuilder::new()
-            .layer(ObserveLayer::new(outcome))
+            .layer(ObserveLayer::server(outcome))
             .layer(DeadlineLayer::new(Duration::from_secs(20)))
             .layer(CancelLayer::new())
             .service(handler);

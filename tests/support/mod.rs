@@ -12,7 +12,7 @@ pub(crate) mod tier;
 use std::{convert::Infallible, future::Future, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body};
-use buttress::{BoxError, Cancelled, Context, observe::Observer, outcome::Outcome};
+use buttress::{BoxError, Cancelled, Context, observe::{Began, Ended, Observer}, outcome::Outcome};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::{
@@ -63,8 +63,12 @@ impl<T> Tell<T> {
 }
 
 impl Observer for Tell<Outcome> {
-    fn ended(&self, outcome: &Outcome) {
-        self.tell(outcome.clone());
+    type Call = ();
+
+    fn began(&self, _: &Began<'_>) {}
+
+    fn ended(&self, (): (), ended: &Ended) {
+        self.tell(ended.outcome.clone());
     }
 }
 

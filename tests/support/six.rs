@@ -29,7 +29,7 @@ pub(crate) type Six = (
 pub(crate) fn six(timeout: Duration) -> (Six, Heard<Outcome>) {
     let (tell, outcomes) = log();
     let layers = (
-        ObserveLayer::new(tell),
+        ObserveLayer::server(tell),
         RenderLayer::new(Render::Problem),
         DeadlineLayer::new(LONG),
         CancelLayer::new(),
@@ -52,7 +52,7 @@ pub(crate) type ClientSix = (
 pub(crate) fn client_six(timeout: Duration) -> (ClientSix, Heard<Outcome>) {
     let (tell, outcomes) = log();
     let layers = (
-        ObserveLayer::new(tell),
+        ObserveLayer::client(tell),
         RetryLayer::new(),
         BreakerLayer::new().per_destination(),
         ThrottleLayer::new().per_destination(),

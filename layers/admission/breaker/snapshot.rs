@@ -1,6 +1,7 @@
 use tokio::time::Instant;
 
-use super::{Forced, circuit::Standing, settings::Mode, word::State};
+use super::{Breaker, Forced, circuit::Standing, settings::Mode, word::State};
+use crate::telemetry::{ByDestination, Measured, Report, instruments};
 
 /// Where a circuit stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,5 +101,32 @@ impl BreakerSnapshot {
         self.rejected += standing.rejected;
         self.probes += standing.probes;
         self.opens += standing.opens;
+    }
+}
+
+/// How many circuits stand so, as a metric has it.
+fn measure(circuits: &[DestinationSnapshot], target: &str, report: &mut dyn Report) {
+    for state in [CircuitState::Closed, CircuitState::HalfOpen, CircuitState::Open] {
+        let count = circuits.iter().filter(|each| each.circuit.state == state).count();
+        let attributes = [("target", target), ("state", state.as_str())];
+        instruments::BREAKER_STATE.count(count as u64, &attributes, report);
+    }
+    let sum = |count: fn(&BreakerSnapshot) -> u64| circuits.iter().map(|each| count(&each.circuit)).sum();
+    instruments::BREAKER_REJECTED.count(sum(|circuit| circuit.rejected), &[("target", target)], report);
+    instruments::BREAKER_OPENED.count(sum(|circuit| circuit.opens), &[("target", target)], report);
+}
+
+impl Measured for Breaker {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        measure(&self.destinations(), name, report);
+    }
+}
+
+impl Measured for ByDestination<&Breaker> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        for circuit in self.0.destinations() {
+            let target = circuit.name.as_deref().unwrap_or(name).to_owned();
+            measure(&[circuit], &target, report);
+        }
     }
 }

@@ -24,6 +24,7 @@ pub enum HoldUntil {
 /// | setting | default | |
 /// |---|---|---|
 /// | [`new`](Self::new), [`adaptive`](Self::adaptive), [`with_law`](Self::with_law) | required | how many |
+/// | [`name`](Self::name) | `concurrency` | which limit it is, where waits are told |
 /// | [`queue`](Self::queue) | four times the first limit, 64 to 1,024 | how many may wait |
 /// | [`max_wait`](Self::max_wait) | 100 ms | how long each may |
 /// | [`hold_until`](Self::hold_until) | the end of the body | how long a call holds its place |
@@ -66,6 +67,12 @@ impl<M> ConcurrencyLimitLayer<M> {
             per_service,
             mode: PhantomData,
         }
+    }
+
+    /// Which limit it is: the attribute `name` of the waits in its queue.
+    #[must_use]
+    pub fn name(self, name: &'static str) -> Self {
+        Self::of(Settings { name, ..self.settings }, self.per_service)
     }
 
     /// How many may wait. 0: nobody, what finds no place is rejected at once.

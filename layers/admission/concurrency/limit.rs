@@ -37,7 +37,6 @@ pub(super) struct Shared {
     pub(super) meter: Meter,
     pub(super) hold: HoldUntil,
     settings: Settings,
-    wait: Duration,
     shards: Box<[Shard]>,
 }
 
@@ -61,7 +60,6 @@ impl ConcurrencyLimit {
             meter: Meter::new(law, now),
             hold: settings.hold,
             settings: settings.clone(),
-            wait: settings.wait,
             shards: (0..shards).map(|_| Shard::new(now)).collect(),
         });
         Self { homes }
@@ -143,8 +141,7 @@ impl Shared {
             Entry::Now => Decision::Now(Permit::new(handle.clone(), route, Some(now))),
             Entry::Waits(place) => {
                 self.counts(home).queued();
-                let until = now.checked_add(self.wait).unwrap_or(now);
-                Decision::Wait(Queued::new(Waiting::new(handle.clone(), place, band, route, until)))
+                Decision::Wait(Queued::new(Waiting::new(handle.clone(), place, band, route, now)))
             }
             Entry::Full => self.refuse(handle, arrival, Refusal::Full),
         }
@@ -199,6 +196,15 @@ impl Shared {
 
     fn totals(&self) -> Totals {
         Totals::of(self.shards.iter().map(|shard| &shard.counts))
+    }
+
+    /// How long one may wait.
+    pub(super) fn wait(&self) -> Duration {
+        self.settings.wait
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.settings.name
     }
 
     pub(super) fn counts(&self, home: usize) -> &Counts {

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{HoldUntil, Limit};
+use super::{HoldUntil, Limit, NAME};
 use crate::context::Head;
 
 /// How long a request may wait, unless the user says otherwise.
@@ -16,6 +16,7 @@ type MakeLaw = dyn Fn() -> Box<dyn Limit> + Send + Sync;
 /// What the user chose.
 #[derive(Clone)]
 pub(super) struct Settings {
+    pub(super) name: &'static str,
     pub(super) law: Arc<MakeLaw>,
     pub(super) queue: Option<usize>,
     pub(super) wait: Duration,
@@ -29,6 +30,7 @@ impl Settings {
         L: Limit + Clone + Sync + 'static,
     {
         Self {
+            name: NAME,
             law: Arc::new(move || Box::new(law.clone())),
             queue: None,
             wait: WAIT,
@@ -51,6 +53,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let law = self.make_law();
         f.debug_struct("Settings")
+            .field("name", &self.name)
             .field("law", &law)
             .field("queue", &self.queue_length(law.limit()))
             .field("max_wait", &self.wait)

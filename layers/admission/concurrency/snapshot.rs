@@ -2,8 +2,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Refusal, counts::Totals, gate::Standing};
-use crate::context::Criticality;
+use super::{ConcurrencyLimit, Refusal, counts::Totals, gate::Standing};
+use crate::{
+    context::Criticality,
+    telemetry::{Measured, Report, instruments},
+};
 
 /// How a [`ConcurrencyLimit`](super::ConcurrencyLimit) stands. While requests come and go, its numbers are of about the same time.
 #[derive(Clone, Copy, Debug)]
@@ -48,5 +51,22 @@ impl ConcurrencySnapshot {
     pub fn refused_in_all(&self) -> u64 {
         let of = |band| Refusal::ALL.map(|why| self.refused(band, why)).iter().sum::<u64>();
         Criticality::ALL.into_iter().map(of).sum()
+    }
+}
+
+impl Measured for ConcurrencyLimit {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        let now = self.snapshot();
+        let named = [("name", name)];
+        instruments::LIMIT.count(now.limit as u64, &named, report);
+        instruments::LIMIT_IN_FLIGHT.count(now.in_flight as u64, &named, report);
+        for band in Criticality::ALL {
+            let banded = [("name", name), ("band", band.as_str())];
+            instruments::LIMIT_QUEUED.count(now.queued_in(band) as u64, &banded, report);
+            for why in Refusal::ALL {
+                let attributes = [("name", name), ("band", band.as_str()), ("reason", why.as_str())];
+                instruments::LIMIT_REJECTED.count(now.refused(band, why), &attributes, report);
+            }
+        }
     }
 }

@@ -10,7 +10,11 @@ use pin_project::{pin_project, pinned_drop};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Permit, counts::Refusal, limit::Handle, queue::Fate, routes::RouteKey};
-use crate::{context::Criticality, rejection::Rejection};
+use crate::{
+    context::Criticality,
+    rejection::Rejection,
+    telemetry::{Event, Leave, emit},
+};
 
 /// The wait in the queue of a [`ConcurrencyLimit`](super::ConcurrencyLimit). Dropping it leaves the queue, and costs nobody anything.
 ///
@@ -19,6 +23,7 @@ use crate::{context::Criticality, rejection::Rejection};
 pub struct Waiting {
     handle: Arc<Handle>,
     place: Option<usize>,
+    since: Instant,
     band: Criticality,
     route: RouteKey,
     #[pin]
@@ -26,10 +31,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(handle: Arc<Handle>, place: usize, band: Criticality, route: RouteKey, until: Instant) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, place: usize, band: Criticality, route: RouteKey, since: Instant) -> Self {
+        let until = since.checked_add(handle.wait()).unwrap_or(since);
         Self {
             handle,
             place: Some(place),
+            since,
             band,
             route,
             overdue: sleep_until(until),
@@ -52,7 +59,17 @@ impl Future for Waiting {
         }
         *this.place = None;
         let now = Instant::now();
-        Poll::Ready(match shared.gate.leave(place, *home, now) {
+        let fate = shared.gate.leave(place, *home, now);
+        emit(|| Event::Queued {
+            limit: shared.name(),
+            band: *this.band,
+            wait: now.saturating_duration_since(*this.since),
+            leave: match fate {
+                Fate::Granted => Leave::Admitted,
+                _ => Leave::Rejected,
+            },
+        });
+        Poll::Ready(match fate {
             Fate::Granted => Ok(Permit::new(this.handle.clone(), *this.route, Some(now))),
             fate => {
                 let why = Refusal::of(fate);

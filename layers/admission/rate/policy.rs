@@ -19,6 +19,7 @@ use crate::{
     admission::{Admit, Arrival, Decision, Never, Queued},
     outcome::{Answer, Outcome, Settle},
     rejection::{Reason, Rejection},
+    telemetry::{Measured, Report, instruments},
 };
 
 pub(super) const NAME: &str = "rate";
@@ -274,5 +275,20 @@ impl<W: fmt::Debug> fmt::Debug for RateLimit<W> {
             .field("keys", &self.limit.config.by.as_ref().map(|_| self.limit.config.keys))
             .field("waits", &self.waits)
             .finish_non_exhaustive()
+    }
+}
+
+impl<W> Measured for RateLimit<W> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        let now = self.snapshot();
+        for (decision, count) in [
+            ("allowed", now.allowed),
+            ("waited", now.waited),
+            ("rejected", now.rejected),
+        ] {
+            instruments::RATE_DECISIONS.count(count, &[("name", name), ("decision", decision)], report);
+        }
+        instruments::RATE_KEYS.count(now.keys as u64, &[("name", name)], report);
+        instruments::RATE_EVICTED.count(now.evicted, &[("name", name)], report);
     }
 }

@@ -1,7 +1,10 @@
 use std::fmt;
 
-use super::{Floor, SetPoint};
-use crate::context::Criticality;
+use super::{Floor, LoadShed, SetPoint};
+use crate::{
+    context::Criticality,
+    telemetry::{Measured, Report, instruments},
+};
 
 /// What a [`LoadShed`](super::LoadShed) does, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,5 +54,21 @@ impl ShedSnapshot {
             .field("signals", &self.signals)
             .field("monitored", &self.monitored)
             .field("lacks_monitor", &self.lacks_monitor)
+    }
+}
+
+impl Measured for LoadShed {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        let now = self.snapshot();
+        instruments::SHED_FLOOR.value(now.rejected_share, &[("name", name)], report);
+        for band in Criticality::ALL {
+            let banded = [("name", name), ("band", band.as_str())];
+            instruments::SHED_REJECTED.count(now.rejected(band), &banded, report);
+        }
+        for signal in &now.signals {
+            if let Some(level) = signal.level {
+                instruments::SHED_LEVEL.value(level, &[("name", name), ("signal", signal.name)], report);
+            }
+        }
     }
 }

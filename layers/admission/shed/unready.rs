@@ -16,6 +16,7 @@ use tower_service::Service;
 use crate::{
     body::{BoxError, Reply},
     rejection::{Http, Protocol, Reason, Rejection, Typed},
+    telemetry,
 };
 
 /// Rejects a request that finds the service within not ready, instead of letting it wait: what tower's `LoadShed` does,
@@ -153,7 +154,10 @@ where
         let this = self.project();
         Poll::Ready(match this.inner.project() {
             InnerProj::Called(future) => ready!(future.poll(cx)).map(|response| response.map(Reply::inner)),
-            InnerProj::Rejected(rejection) => Ok(rejection.clone().into_response(this.protocol).map(Reply::ours)),
+            InnerProj::Rejected(rejection) => {
+                telemetry::rejected(rejection);
+                Ok(rejection.clone().into_response(this.protocol).map(Reply::ours))
+            }
         })
     }
 }

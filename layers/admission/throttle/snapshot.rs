@@ -1,5 +1,8 @@
-use super::odds::Sums;
-use crate::context::Criticality;
+use super::{Throttle, odds::Sums};
+use crate::{
+    context::Criticality,
+    telemetry::{ByDestination, Measured, Report, instruments},
+};
 
 /// How a [`Throttle`](super::Throttle), or that of one destination, stands.
 #[derive(Clone, Copy, Debug)]
@@ -44,5 +47,29 @@ impl ThrottleSnapshot {
             accepts: self.accepts,
         };
         sums.probability(self.ks[band as usize])
+    }
+}
+
+impl ThrottleSnapshot {
+    fn measure(&self, target: &str, report: &mut dyn Report) {
+        for band in Criticality::ALL {
+            let banded = [("target", target), ("band", band.as_str())];
+            instruments::THROTTLE_PROBABILITY.value(self.probability(band), &banded, report);
+        }
+        instruments::THROTTLE_REJECTED.count(self.rejected, &[("target", target)], report);
+    }
+}
+
+impl Measured for Throttle {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        self.snapshot().measure(name, report);
+    }
+}
+
+impl Measured for ByDestination<&Throttle> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        for each in self.0.destinations() {
+            each.throttle.measure(each.name.as_deref().unwrap_or(name), report);
+        }
     }
 }

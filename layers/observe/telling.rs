@@ -1,0 +1,175 @@
+use std::{fmt, mem, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::{At, Began, Ended, ErrorType, Observer, Side};
+use crate::{
+    body::{BoxError, End, Tracked, Watch, length},
+    context::Cancelled,
+    outcome::{Class, Outcome, SoFar, of_head},
+    rejection::Protocol,
+    telemetry::Listening,
+};
+
+/// A call that is observed, until its end is told. Dropping it tells.
+pub(super) struct Telling<O: Observer>(Option<Call<O>>);
+
+struct Call<O: Observer> {
+    observer: Arc<O>,
+    kept: O::Call,
+    side: Side,
+    began: Instant,
+    status: Option<StatusCode>,
+    grpc_status: Option<i32>,
+    at: At,
+    /// Whether a poll is under way. If it is when all is over, the poll panicked.
+    is_polled: bool,
+}
+
+impl<O: Observer> Telling<O> {
+    /// Nobody is told.
+    pub(super) const fn silent() -> Self {
+        Self(None)
+    }
+
+    /// A call begins, unless nobody listens.
+    #[inline]
+    pub(super) fn began(observer: &Arc<O>, began: &Began<'_>, now: Instant) -> Self {
+        Self(O::LISTENS.then(|| Call {
+            kept: observer.began(began),
+            observer: observer.clone(),
+            side: began.side,
+            began: now,
+            status: None,
+            grpc_status: None,
+            at: At::Head,
+            is_polled: false,
+        }))
+    }
+
+    /// Runs a poll, and tells what happened in it.
+    #[inline]
+    pub(super) fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+        let Some(call) = &mut self.0 else { return poll() };
+        call.is_polled = true;
+        let listening = Listening::begin();
+        let output = call.observer.enter(&mut call.kept, poll);
+        listening.hear(|event| call.observer.event(&mut call.kept, event));
+        call.is_polled = false;
+        output
+    }
+
+    /// Follows the body of this answer, and tells its end.
+    #[inline]
+    pub(super) fn follow<B>(
+        mut self,
+        response: Response<B>,
+        protocol: &Protocol,
+    ) -> Response<Tracked<B, ObservedBody<O>>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let Some(call) = &mut self.0 else {
+            return Tracked::ended(response, |body| body);
+        };
+        call.status = Some(response.status());
+        if protocol.is_grpc() {
+            call.grpc_status = grpc_status(response.headers());
+        }
+        let so_far = of_head(&response, protocol);
+        let head = *protocol == Protocol::HttpHead;
+        let length = length(&response, head, so_far.is_none());
+        if length == Some(0) {
+            self.end(so_far.unwrap_or(Outcome::failure(Class::MissingStatus)));
+            return Tracked::ended(response, |body| body);
+        }
+        call.at = At::Body;
+        let so_far = SoFar::from(so_far);
+        Tracked::follow_for(length, response, ObservedBody { telling: self, so_far }, |body| body)
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        if let Some(call) = self.0.take() {
+            call.end(outcome);
+        }
+    }
+}
+
+impl<O: Observer> Call<O> {
+    fn end(self, outcome: Outcome) {
+        let outcome = if self.is_polled {
+            Outcome::failure(Class::Panic)
+        } else {
+            outcome
+        };
+        let ended = Ended {
+            error: ErrorType::of(self.side, &outcome, self.status, self.grpc_status),
+            outcome,
+            at: self.at,
+            status: self.status,
+            grpc_status: self.grpc_status,
+            took: Instant::now().saturating_duration_since(self.began),
+        };
+        self.observer.ended(self.kept, &ended);
+    }
+}
+
+impl<O: Observer> Drop for Telling<O> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.end(Outcome::Cancelled(Cancelled::Disconnected));
+        }
+    }
+}
+
+impl<O: Observer> fmt::Debug for Telling<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telling")
+            .field("at", &self.0.as_ref().map(|call| call.at))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Rides in an answer's body, and tells the observer how the call ended.
+pub struct ObservedBody<O: Observer> {
+    telling: Telling<O>,
+    so_far: SoFar,
+}
+
+impl<O: Observer> Watch for ObservedBody<O> {
+    #[inline]
+    fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+        self.telling.enter(poll)
+    }
+
+    fn awaits_trailers(&self) -> bool {
+        self.so_far.awaits_status()
+    }
+
+    fn end(mut self, end: End<'_>) {
+        if let (Some(call), End::Trailers(trailers)) = (&mut self.telling.0, &end)
+            && self.so_far.awaits_status()
+        {
+            call.grpc_status = grpc_status(trailers);
+        }
+        let so_far = mem::replace(&mut self.so_far, SoFar::Success);
+        self.telling.end(so_far.end(end));
+    }
+}
+
+impl<O: Observer> fmt::Debug for ObservedBody<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObservedBody")
+            .field("so_far", &self.so_far)
+            .finish_non_exhaustive()
+    }
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<i32> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
