@@ -133,14 +133,9 @@ async fn run(args: Args) -> Result<Report, BoxError> {
 /// Serves each connection with the one stack.
 fn serve(life: &Lifecycle, listener: TcpListener, upstreams: Upstreams, layers: Layers, metrics: Metrics) {
     let proxy = Proxy::new(upstreams, Clients::new(&layers));
-    let arrivals = metrics.clone();
     // The state of a layer is made with the layer, so all connections share it.
     let stack = ServiceBuilder::new()
-        .map_request(move |request| {
-            arrivals.started();
-            request
-        })
-        .layer(ObserveLayer::new(metrics))
+        .layer(ObserveLayer::server(metrics))
         .layer(optional(layers.criticality))
         .layer(layers.deadline)
         .layer(CancelLayer::new())

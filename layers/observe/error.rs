@@ -79,10 +79,9 @@ impl ErrorType {
             return None;
         }
         match (grpc_status, status) {
-            (Some(0), _) => None,
+            (Some(0), _) | (None, None) => None,
             (Some(status), _) => Some(Self::of_class(Class::Grpc(status))),
             (None, Some(status)) => status.is_client_error().then_some(Self::Http(status)),
-            (None, None) => None,
         }
     }
 

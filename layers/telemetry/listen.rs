@@ -63,16 +63,16 @@ impl Listening {
     fn hear_all(&self, each: &mut dyn FnMut(&Event)) {
         let mut next = self.from;
         // One by one: who hears may do what it likes.
-        while let Some(event) = self.get(next) {
+        while let Some(event) = told(next) {
             each(&event);
             next += 1;
         }
     }
+}
 
-    fn get(&self, at: usize) -> Option<Event> {
-        let get = |events: &RefCell<Vec<Event>>| events.try_borrow().ok()?.get(at).copied();
-        EVENTS.try_with(get).ok().flatten()
-    }
+fn told(at: usize) -> Option<Event> {
+    let get = |events: &RefCell<Vec<Event>>| events.try_borrow().ok()?.get(at).copied();
+    EVENTS.try_with(get).ok().flatten()
 }
 
 /// By a panic too: what it leaves unheard is nobody's.

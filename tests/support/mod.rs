@@ -12,7 +12,11 @@ pub(crate) mod tier;
 use std::{convert::Infallible, future::Future, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body};
-use buttress::{BoxError, Cancelled, Context, observe::{Began, Ended, Observer}, outcome::Outcome};
+use buttress::{
+    BoxError, Cancelled, Context,
+    observe::{Began, Ended, Observer},
+    outcome::Outcome,
+};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::{

@@ -12,7 +12,7 @@ use std::{
 };
 
 use buttress::{
-    observe::Observer,
+    observe::{Began, Ended, Observer},
     outcome::{Class, Outcome},
 };
 
@@ -39,11 +39,6 @@ struct Otherwise {
 }
 
 impl Metrics {
-    /// A request arrived. Its [end](Observer::ended) follows, whatever happens to it.
-    pub(crate) fn started(&self) {
-        self.0.started.fetch_add(1, Ordering::Relaxed);
-    }
-
     fn write(&self, page: &mut Page) {
         // The ends before the starts: what begins in between is in flight, and the difference is never below zero.
         let otherwise = self.otherwise().clone();
@@ -94,15 +89,21 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn ended(&self, outcome: &Outcome) {
-        let mut otherwise = match outcome {
+    type Call = ();
+
+    fn began(&self, _: &Began<'_>) {
+        self.0.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ended(&self, (): (), ended: &Ended) {
+        let mut otherwise = match &ended.outcome {
             Outcome::Success => {
                 self.0.succeeded.fetch_add(1, Ordering::Relaxed);
                 return;
             }
             _ => self.otherwise(),
         };
-        let count = match outcome {
+        let count = match &ended.outcome {
             Outcome::Rejected(rejection) => {
                 let key = (rejection.layer(), rejection.reason().as_str());
                 otherwise.rejected.entry(key).or_default()
@@ -124,6 +125,7 @@ fn labels(class: Class) -> (&'static str, String) {
         Class::MissingStatus => ("missing_status", String::new()),
         Class::Transport => ("transport", String::new()),
         Class::Body => ("body", String::new()),
+        Class::Panic => ("panic", String::new()),
         _ => ("other", String::new()),
     }
 }
