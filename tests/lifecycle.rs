@@ -1,5 +1,26 @@
 //! The end of a process: in order, in time, and told.
+//!
+//! # The invariants of the lifecycle, and where each is held
+//!
+//! | | invariant | the test of its name |
+//! |---|---|---|
+//! | 1 | accepted = done + failed + expired + unprocessed, at any stop point | `lifecycle/at_any_time.rs`: `accepted_is_done_failed_expired_and_unprocessed_at_any_stop_point`; of one worker in every way it can end: `workers.rs` |
+//! | 2 | a handler that drains can enqueue | `serve/drain.rs`: `a_handler_that_drains_can_enqueue` |
+//! | 3 | `run` returns within budget and grace if tasks yield | `lifecycle/at_any_time.rs`: `run_returns_within_budget_and_grace` |
+//! | 4 | the end of a request aborts its tasks by the next yield, on HTTP/1, HTTP/2 and gRPC, over a real socket | `serve/requests.rs`: `the_end_of_a_request_aborts_its_tasks_by_the_next_yield` |
+//! | 5 | shielded work survives a disconnect and never its maximum | `serve/requests.rs`: `shielded_work_survives_a_disconnect_and_never_its_maximum` |
+//! | 6 | no deadline grows | `lifecycle/at_any_time.rs`: `no_deadline_grows` |
+//! | 7 | the report names exactly what was aborted, WebSockets and blocking calls included | `serve/abort.rs`: `the_report_names_exactly_what_was_aborted` |
+//! | 8 | registration that races shutdown is tracked or refused | `model_registry.rs`: `registration_that_races_shutdown_is_tracked_or_refused` |
+//! | 9 | a handler with an unread body, whose client leaves, is cancelled: by the connection watch where we serve | `serve/watch.rs`: `a_handler_with_an_unread_body_whose_client_leaves_is_cancelled`, `with_half_close_only_a_reset_counts`, `a_watched_handler_that_then_reads_its_whole_body_gets_every_byte` |
+//! | | by the deadline elsewhere | `tiers.rs`: `a_handler_with_an_unread_body_whose_client_leaves_is_cancelled_by_the_deadline_elsewhere` |
+//! | 10 | a peer that never acknowledges a PING does not hold the drain | `serve/drain.rs`: `a_peer_that_never_acknowledges_a_ping_does_not_hold_the_drain` |
+//! | 11 | a second SIGTERM exits within the grace | `worker_example.rs`: `a_second_signal_hands_back_at_once` |
+//! | 12 | a reader that stalls past its deadline holds no permit | `serve/abort.rs`: `a_reader_that_stalls_past_its_deadline_holds_no_permit` |
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
+
+#[path = "lifecycle/at_any_time.rs"]
+mod at_any_time;
 
 use std::{
     sync::{Arc, Mutex},

@@ -170,7 +170,7 @@ async fn http1_sees_a_close_where_there_is_nothing_left_to_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http1_is_blind_while_a_body_is_unread() {
+async fn a_handler_with_an_unread_body_whose_client_leaves_is_cancelled_by_the_deadline_elsewhere() {
     let large = format!("{POST_IN_TIME}10000000\r\n\r\n{}", "x".repeat(100_000));
     let half = format!("{POST_IN_TIME}10\r\n\r\nhello");
     let none_yet = format!("{POST_IN_TIME}10\r\n\r\n");

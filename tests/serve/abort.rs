@@ -9,8 +9,9 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use buttress::{BoxError, Cancelled, ConcurrencyLimitLayer, Context, DeadlineLayer};
+use buttress::{BoxError, Cancelled, ConcurrencyLimitLayer, Context, DeadlineLayer, Lifecycle, lifecycle::Ended};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -21,7 +22,9 @@ use tokio::{
 };
 
 use super::{HASTE, Up, aborted, support};
-use support::{Connection, Guard, VERSIONS, Version, bodies::Chunks, call, get as request, log, socket, soon};
+use support::{
+    Connection, Guard, VERSIONS, Version, bodies::Chunks, call, get as request, listener, log, socket, soon,
+};
 
 const CONNECTION: &str = "connection http";
 
@@ -166,6 +169,76 @@ async fn a_websocket_is_drained_by_its_owner_or_aborted() {
     }
 }
 
+/// Beside each of these is one of its kind that ends by itself, and is not named.
+#[tokio::test]
+async fn the_report_names_exactly_what_was_aborted() {
+    let life = Lifecycle::builder().budget(HASTE).build().unwrap();
+    let serve = async |name, app: Router| {
+        let (listener, address) = listener().await;
+        life.server().name(name).serve(listener, app);
+        address
+    };
+    let upgrades = |mut request: Request| async move {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move { TokioIo::new(upgrade.await.unwrap()).read_u8().await });
+        Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header("connection", "upgrade")
+            .header("upgrade", "x")
+            .body(Body::empty())
+            .unwrap()
+    };
+    let streams = || async {
+        let one = futures_util::stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"data: x\n\n")))]);
+        Response::new(Body::new(StreamBody::new(one.chain(futures_util::stream::pending()))))
+    };
+    let app = Router::new().route("/ws", get(upgrades)).route("/sse", get(streams));
+    let (sockets, events) = (serve("sockets", app.clone()).await, serve("events", app).await);
+    let idle = serve("idle", Router::new().route("/", get(|| async { "done" }))).await;
+
+    let upgrade = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let mut ws = socket(sockets, upgrade).await;
+    assert_eq!(soon(ws.read_u8()).await.unwrap(), b'H');
+    let mut sse = call(events, Version::Http2, Method::GET, "/sse").await;
+    soon(sse.body_mut().frame()).await.unwrap().unwrap();
+    let _kept = {
+        let mut kept = Connection::open(idle, Version::Http1).await;
+        assert_eq!(
+            support::said(kept.send(request(idle, "/")).await.unwrap()).await.text,
+            "done"
+        );
+        kept
+    };
+    let (handle, context) = (life.handle(), life.handle().context());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    drop(context.spawn_blocking("crunch", move |_| held.recv()));
+    assert_eq!(context.spawn_blocking("sum", |_| 1 + 1).await, Ok(2));
+    drop(context.spawn("stuck", pending::<()>()));
+    drop(context.spawn("short", handle.draining()));
+    drop(handle.detach("mail", 3_600 * HASTE, pending::<()>()));
+    drop(handle.detach("note", 3_600 * HASTE, handle.draining()));
+
+    handle.shutdown();
+    let report = soon(life.run()).await;
+    let named = |all: &[Ended]| {
+        let mut named: Vec<_> = all.iter().map(|ended| ended.work.to_string()).collect();
+        named.sort_unstable();
+        named
+    };
+    assert_eq!(
+        named(&report.aborted),
+        [
+            "blocking crunch",
+            "connection events",
+            "connection sockets",
+            "detached mail",
+            "task stuck"
+        ]
+    );
+    assert_eq!(named(&report.stuck), ["blocking crunch"]);
+    drop(release);
+}
+
 #[tokio::test]
 async fn a_reader_that_stalls_past_its_deadline_holds_no_permit() {
     for version in VERSIONS {
@@ -195,7 +268,7 @@ async fn a_connection_that_comes_after_the_end_is_not_taken() {
     let never = Arc::new(Notify::new());
     let up = Up::in_haste(Router::new().route("/", get(|| async move { never.notified().await }))).await;
     let (handle, address) = (up.handle(), up.address);
-    let mut late = up.life.listener(support::listener().await.0);
+    let mut late = up.life.listener(listener().await.0);
     assert!(up.end().await.is_clean());
     assert!(soon(late.accept()).await.is_none());
     assert!(late.local_addr().is_err());

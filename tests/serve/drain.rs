@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use buttress::Context;
+use buttress::{BoxError, Context, Lifecycle};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{Up, connected, rest, support};
-use support::{Connection, Version, get as request, log, said, socket, soon};
+use support::{Connection, VERSIONS, Version, get as request, listener, log, said, socket, soon};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -47,6 +47,46 @@ async fn an_answer_on_http1_says_that_it_is_the_last() {
     );
     let report = soon(ends).await.unwrap();
     assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn a_handler_that_drains_can_enqueue() {
+    for version in VERSIONS {
+        let go = Arc::new(Notify::new());
+        let wait = go.clone();
+        let (tell, mut heard) = log();
+        let life = Lifecycle::builder().build().unwrap();
+        let mails = life.worker("mail").queue(1).run({
+            let tell = tell.clone();
+            move |mail: &'static str| {
+                tell.tell(mail);
+                async { Ok::<_, BoxError>(()) }
+            }
+        });
+        let mails = mails.unwrap();
+        let orders = get(|| async move {
+            tell.tell("called");
+            wait.notified().await;
+            mails.enqueue("sent").await.map_err(|refused| refused.to_string())
+        });
+        let (listener, address) = listener().await;
+        life.serve(listener, Router::new().route("/", orders));
+        let mut connection = Connection::open(address, version).await;
+        let mut call = std::pin::pin!(connection.send(request(address, "/")));
+        tokio::select! {
+            _ = call.as_mut() => panic!("it waits"),
+            called = heard.next() => assert_eq!(called, "called"),
+        }
+        let handle = life.handle();
+        handle.shutdown();
+        let ends = tokio::spawn(life.run());
+        soon(handle.draining()).await;
+        go.notify_one();
+        assert_eq!(soon(call).await.unwrap().status(), 200, "{version:?}");
+        let report = soon(ends).await.unwrap();
+        assert!(report.is_clean() && report.unprocessed.is_empty(), "{report}");
+        assert_eq!(heard.next().await, "sent");
+    }
 }
 
 #[tokio::test]
@@ -145,7 +185,7 @@ async fn those_who_wait_to_be_accepted_are_not_reset() {
 }
 
 #[tokio::test]
-async fn a_peer_that_never_answers_a_ping_does_not_hold_the_drain() {
+async fn a_peer_that_never_acknowledges_a_ping_does_not_hold_the_drain() {
     let up = Up::serve(Router::new()).await;
     let (handle, address) = (up.handle(), up.address);
     // The preface, and empty settings.

@@ -1,12 +1,18 @@
 //! A request's context, and what is known of it while it is served.
 
-use std::future::pending;
+use std::{future::pending, sync::Arc, time::Duration};
 
 use axum::{Extension, Router, routing::get};
 use buttress::{Cancelled, Context, admission::rate::PeerAddress, registry::Kind};
+use tokio::sync::Notify;
+use tonic::Status;
 
 use super::{Up, support};
-use support::{Connection, Guard, VERSIONS, call, get as request, log, said, soon};
+use support::{
+    Connection, Guard, Tell, VERSIONS, call, get as request,
+    grpc::{self, Speaker, Speech, Words, words_without_end},
+    log, said, soon,
+};
 
 #[tokio::test]
 async fn a_router_is_served_on_both_versions_and_knows_its_peer() {
@@ -20,28 +26,122 @@ async fn a_router_is_served_on_both_versions_and_knows_its_peer() {
     }
 }
 
+/// What a handler leaves behind: it tells how its context had ended when it was dropped. On the one thread of a test nothing ends while
+/// it runs, so that it finds its context ended only if it is polled once more.
+fn left_behind(tell: &Tell<Result<Option<Cancelled>, RanOn>>) {
+    let (context, ran_on) = (Context::current(), tell.clone());
+    let tell = tell.clone();
+    let guard = Guard::new(move |why| tell.tell(Ok(why)));
+    drop(context.clone().spawn("left-behind", async move {
+        let _guard = guard;
+        while context.check().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        ran_on.tell(Err(RanOn));
+        pending::<()>().await;
+    }));
+}
+
+#[derive(Debug, PartialEq)]
+struct RanOn;
+
+/// A handler for gRPC that leaves it behind.
+#[derive(Clone)]
+struct Leaves(Tell<Result<Option<Cancelled>, RanOn>>);
+
+impl Speech for Leaves {
+    async fn say(&self, _: http::HeaderMap) -> Result<String, Status> {
+        left_behind(&self.0);
+        Ok("done".to_owned())
+    }
+
+    fn list(&self) -> Words {
+        words_without_end(&[])
+    }
+}
+
 #[tokio::test]
-async fn the_end_of_a_request_ends_its_tasks_and_not_its_connection() {
+async fn the_end_of_a_request_aborts_its_tasks_by_the_next_yield() {
+    let (tell, mut heard) = log();
+    let leaves = tell.clone();
+    let app = Router::new().route(
+        "/",
+        get(|| async move {
+            left_behind(&leaves);
+            "done"
+        }),
+    );
+    let grpc = tonic::service::Routes::new(Speaker(Leaves(tell))).into_axum_router();
+    let up = Up::serve(app.merge(grpc)).await;
+    // Twice on each: it ends with the request, and not with its connection.
     for version in VERSIONS {
-        let (tell, mut heard) = log();
-        let app = Router::new().route(
-            "/",
-            get(|| async move {
-                let guard = Guard::new(move |why| tell.tell(why));
-                drop(Context::current().spawn("left-behind", async move {
-                    let _guard = guard;
-                    pending::<()>().await;
-                }));
-                "done"
-            }),
-        );
-        let up = Up::serve(app).await;
         let mut connection = Connection::open(up.address, version).await;
         for _ in 0..2 {
             let answer = connection.send(request(up.address, "/")).await.unwrap();
             assert_eq!(said(answer).await.text, "done");
-            assert_eq!(heard.next().await, Some(Cancelled::Finished), "{version:?}");
+            assert_eq!(heard.next().await, Ok(Some(Cancelled::Finished)), "{version:?}");
         }
+    }
+    let channel = grpc::channel(up.address).await;
+    for _ in 0..2 {
+        assert_eq!(grpc::unary(channel.clone(), up.address, None).await.unwrap(), "done");
+        assert_eq!(heard.next().await, Ok(Some(Cancelled::Finished)), "gRPC");
+    }
+}
+
+#[tokio::test]
+async fn shielded_work_survives_a_disconnect_and_never_its_maximum() {
+    #[derive(Debug, PartialEq)]
+    enum News {
+        Called,
+        Left(Option<Cancelled>),
+        Survived,
+        Dropped(Option<Cancelled>),
+    }
+    for version in VERSIONS {
+        let (tell, mut heard) = log();
+        let go = Arc::new(Notify::new());
+        let wait = go.clone();
+        let app = Router::new().route(
+            "/",
+            get(|| async move {
+                let context = Context::current();
+                let [left, survived, dropped] = [tell.clone(), tell.clone(), tell.clone()];
+                let _left = Guard::new(move |why| left.tell(News::Left(why)));
+                let survives = context.shield("survives", Duration::from_secs(3_600), async move {
+                    wait.notified().await;
+                    survived.tell(News::Survived);
+                });
+                let hangs = context.shield("hangs", Duration::from_millis(50), async move {
+                    let _dropped = Guard::new(move |why| dropped.tell(News::Dropped(why)));
+                    pending::<()>().await;
+                });
+                tell.tell(News::Called);
+                let _ = tokio::join!(survives, hangs);
+                pending::<&str>().await
+            }),
+        );
+        let up = Up::serve(app).await;
+        let mut connection = Connection::open(up.address, version).await;
+        {
+            let mut call = std::pin::pin!(connection.send(request(up.address, "/")));
+            tokio::select! {
+                _ = call.as_mut() => panic!("it is never answered"),
+                called = heard.next() => assert_eq!(called, News::Called),
+            }
+        }
+        drop(connection);
+        // Which of these two comes first is the clock's.
+        let mut ends = [heard.next().await, heard.next().await];
+        ends.sort_by_key(|end| matches!(end, News::Dropped(_)));
+        assert_eq!(ends[0], News::Left(Some(Cancelled::Disconnected)), "{version:?}");
+        assert_eq!(ends[1], News::Dropped(Some(Cancelled::DeadlineExceeded)), "{version:?}");
+        let alive = up.handle().snapshot();
+        assert!(alive.iter().any(|work| work.name == "survives"), "{alive:?}");
+        go.notify_one();
+        assert_eq!(heard.next().await, News::Survived, "{version:?}");
+        let report = up.end().await;
+        assert!(report.is_clean(), "{report}");
     }
 }
 

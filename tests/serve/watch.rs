@@ -64,7 +64,7 @@ fn reset(socket: TcpStream) {
 const GONE: News = News::Dropped(Some(Cancelled::Disconnected));
 
 #[tokio::test]
-async fn behind_an_unread_body() {
+async fn a_handler_with_an_unread_body_whose_client_leaves_is_cancelled() {
     for (length, sent) in [(9, 4), (100_000, 20_000), (100_000, 100_000)] {
         let (up, mut heard, _go) = blind(false).await;
         let socket = post(up.address, length, sent).await;
@@ -75,7 +75,7 @@ async fn behind_an_unread_body() {
 }
 
 #[tokio::test]
-async fn behind_a_pipelined_request() {
+async fn a_handler_behind_a_pipelined_request_whose_client_leaves_is_cancelled() {
     let (up, mut heard, _go) = blind(false).await;
     let socket = socket(
         up.address,
@@ -88,7 +88,7 @@ async fn behind_a_pipelined_request() {
 }
 
 #[tokio::test]
-async fn by_a_reset_behind_a_full_window() {
+async fn a_reset_behind_a_full_window_counts() {
     let (up, mut heard, _go) = blind(false).await;
     let socket = post(up.address, 50_000_000, 50_000_000).await;
     assert_eq!(heard.next().await, News::Called);
@@ -97,7 +97,7 @@ async fn by_a_reset_behind_a_full_window() {
 }
 
 #[tokio::test]
-async fn only_by_a_reset_where_it_may_close_its_side() {
+async fn with_half_close_only_a_reset_counts() {
     let (up, mut heard, go) = blind(true).await;
     for unread in [0, 4] {
         let mut socket = post(up.address, 9 - unread, 9 - unread).await;
@@ -115,7 +115,7 @@ async fn only_by_a_reset_where_it_may_close_its_side() {
 }
 
 #[tokio::test]
-async fn and_a_watched_handler_that_reads_its_body_gets_every_byte() {
+async fn a_watched_handler_that_then_reads_its_whole_body_gets_every_byte() {
     const LENGTH: usize = 5_000_000;
     let (up, mut heard, go) = blind(false).await;
     // More comes while nobody reads, and more when all that was there is read; twice, on one connection.
