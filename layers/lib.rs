@@ -53,6 +53,7 @@
 //! |---|---|
 //! | `axum` | the listener of a [`Lifecycle`] below `axum::serve` |
 //! | `hyper` | what hyper's errors say of a request that failed, and a connector that knows which connections are reused |
+//! | `metrics` | calls and measures for the `metrics` facade, and so for Prometheus |
 //! | `rate` | `RateLimitLayer`, on governor: how often, for all or for each key |
 //! | `reqwest` | reqwest below the layers, and its requests and responses above them |
 //! | `server` | serving HTTP as part of the process: connections that drain and end with it |
@@ -83,6 +84,8 @@ pub mod hedge;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod lifecycle;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod observe;
 pub mod outcome;
 pub mod registry;

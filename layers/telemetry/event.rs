@@ -106,7 +106,10 @@ impl Leave {
 }
 
 /// Tells of a rejection, where it is made: once, however many layers it passes on its way up.
-pub(crate) fn rejected(rejection: &Rejection) {
+///
+/// The layers of this crate tell of theirs, and so does a policy's of one's own. This is for a service that rejects by itself: a
+/// proxy that cannot reach its upstream. Call it in the course of the call that is rejected.
+pub fn rejected(rejection: &Rejection) {
     emit(|| Event::Rejected {
         layer: rejection.layer(),
         reason: rejection.reason(),

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::Instrument;
 
 /// Keys and values of a [`Measure`].
@@ -44,6 +46,12 @@ impl<F: FnMut(&Measure<'_>)> Report for F {
 }
 
 impl<M: Measured + ?Sized> Measured for &M {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        (**self).measure(name, report);
+    }
+}
+
+impl<M: Measured + ?Sized> Measured for Arc<M> {
     fn measure(&self, name: &str, report: &mut dyn Report) {
         (**self).measure(name, report);
     }

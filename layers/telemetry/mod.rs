@@ -36,12 +36,9 @@ mod listen;
 mod measure;
 mod process;
 
-pub(crate) use self::{
-    event::rejected,
-    listen::{Listening, emit},
-};
+pub(crate) use self::listen::{Listening, emit};
 pub use self::{
-    event::{Event, Leave, Stage},
+    event::{Event, Leave, Stage, rejected},
     instrument::{Instrument, InstrumentKind},
     instruments::ALL as INSTRUMENTS,
     measure::{Attributes, ByDestination, Measure, Measured, Report},
