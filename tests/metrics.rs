@@ -6,7 +6,6 @@
     reason = "a test may spawn, and fail by unwrap"
 )]
 
-#[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "support/page.rs"]
 mod page;
 

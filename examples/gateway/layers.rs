@@ -9,7 +9,10 @@ use buttress::{
     budget::Budget,
 };
 
-use crate::cli::{Args, HedgeAfter, Limit, Per, Rate};
+use crate::{
+    cli::{Args, HedgeAfter, Limit, Per, Rate},
+    metrics::NAME,
+};
 
 /// Held back from what the upstream is told, so that the answer of one that gives up by itself still comes in time.
 const MARGIN: Duration = Duration::from_millis(5);
@@ -71,6 +74,7 @@ fn limit(limit: Limit, queue: Option<usize>) -> Option<ConcurrencyLimitLayer> {
         Limit::Adaptive => ConcurrencyLimitLayer::adaptive(),
         Limit::Fixed(limit) => ConcurrencyLimitLayer::new(limit.get()),
     };
+    let layer = layer.name(NAME);
     Some(match queue {
         Some(length) => layer.queue(length),
         None => layer,

@@ -21,11 +21,12 @@
 //!   alone that keeps failing.
 //! - **Every request is answered in its own protocol.** A dead upstream is a 502, a silent one a 504; to gRPC they are the
 //!   statuses 14 and 4.
-//! - **Every ending is counted once**, at the end of the body: see `/metrics` on the admin address.
+//! - **Every ending is counted once**, at the end of the body: see `/metrics` on the admin address, for Prometheus, with a dashboard in
+//!   `examples/grafana`. No path and no client is named there, and upstreams only as the command line does.
 //!
 //! The stack that does it is in `serve`, below, of the `layers` that the command line `cli` asks for. The rest moves bytes: `proxy`
-//! hands requests on, `headers` knows what a proxy must change in them, `metrics` counts, `demo` is the upstream for a machine
-//! that has none.
+//! hands requests on, `headers` knows what a proxy must change in them, `metrics` is the page that `admin` serves, `demo` is the upstream
+//! for a machine that has none.
 //!
 //! # Whom it believes
 //!
@@ -50,6 +51,7 @@
     reason = "the bans are for layers: this is a process, and its connections are tasks of its own"
 )]
 
+mod admin;
 mod cli;
 mod demo;
 mod headers;
@@ -64,14 +66,14 @@ use std::{
     time::Duration,
 };
 
-use buttress::{BoxError, CancelLayer, Lifecycle, ObserveLayer, lifecycle::Report, optional};
+use buttress::{BoxError, CancelLayer, Lifecycle, ObserveLayer, lifecycle::Report, metrics::CallMetrics, optional};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower::ServiceBuilder;
 
 use self::{
     cli::{Args, Upstream},
     layers::Layers,
-    metrics::{Admin, Metrics},
+    metrics::Metrics,
     proxy::{Clients, Proxy, Upstreams},
 };
 
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<Report, BoxError> {
+    let metrics = Metrics::install()?;
     let life = Lifecycle::builder()
         .signals()
         .ready_delay(args.ready_delay)
@@ -118,24 +121,20 @@ async fn run(args: Args) -> Result<Report, BoxError> {
         life.critical("demo upstream", demo::serve(demo, args.deadline_max));
     }
 
-    let metrics = Metrics::default();
-    let watched = Admin {
-        metrics: metrics.clone(),
-        layers: layers.clone(),
-        life: life.handle(),
-    };
+    let (calls, upkeep) = (metrics.calls.clone(), metrics.clone().upkeep());
+    life.critical("metrics", upkeep);
     // It answers to the end, and is the last to go: whoever watches wants to see it end.
-    tokio::spawn(watched.serve(admin));
-    serve(&life, listener, Upstreams::new(upstreams), layers, metrics);
+    tokio::spawn(admin::serve(admin, metrics.page(&layers), life.handle()));
+    serve(&life, listener, Upstreams::new(upstreams), layers, calls);
     Ok(life.run().await)
 }
 
 /// Serves each connection with the one stack.
-fn serve(life: &Lifecycle, listener: TcpListener, upstreams: Upstreams, layers: Layers, metrics: Metrics) {
-    let proxy = Proxy::new(upstreams, Clients::new(&layers));
+fn serve(life: &Lifecycle, listener: TcpListener, upstreams: Upstreams, layers: Layers, calls: CallMetrics) {
+    let proxy = Proxy::new(upstreams, Clients::new(&layers, &calls));
     // The state of a layer is made with the layer, so all connections share it.
     let stack = ServiceBuilder::new()
-        .layer(ObserveLayer::server(metrics))
+        .layer(ObserveLayer::server(calls))
         .layer(optional(layers.criticality))
         .layer(layers.deadline)
         .layer(CancelLayer::new())

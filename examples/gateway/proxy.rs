@@ -15,14 +15,17 @@ use std::{
 };
 
 use buttress::{
-    BreakerLayer, Rejection,
+    BreakerLayer, ObserveLayer, Rejection,
     admission::{Admission, AdmissionLayer, breaker::Breaker, rate::PeerAddress},
     body::{Reply, replay::Replay},
     cancel::Upload,
     deadline::PropagateDeadline,
     hyper::{Reuse, ReuseLayer},
+    metrics::CallMetrics,
+    observe::Observe,
     outcome::Delivery,
     rejection::{Protocol, Reason},
+    telemetry::rejected,
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -43,7 +46,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// What is sent, within a retry and a hedge.
 type Sent = Upload<Replay<Replay<Incoming>>>;
 /// A client that writes what remains of the deadline on each request, and holds the answer to it; behind a breaker, if there is one.
-type Transport = Admission<PropagateDeadline<Client<Reuse<HttpConnector>, Sent>>, Option<Breaker>>;
+/// Each attempt is timed.
+type Transport =
+    Observe<Admission<PropagateDeadline<Client<Reuse<HttpConnector>, Sent>>, Option<Breaker>>, CallMetrics>;
 type Answer = Response<Reply<<Transport as Answers>::Body>>;
 
 /// What the body of a service's answer is.
@@ -116,7 +121,7 @@ impl Upstreams {
 
 impl Clients {
     /// There is no timeout for connecting: the deadline covers it.
-    pub(crate) fn new(layers: &Layers) -> Self {
+    pub(crate) fn new(layers: &Layers, calls: &CallMetrics) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let connector = ReuseLayer::new().layer(connector);
@@ -130,9 +135,10 @@ impl Clients {
         let breaker = AdmissionLayer::new(layers.breaker.as_ref().map(BreakerLayer::breaker));
         let http1 = builder.build(connector.clone());
         let http2 = builder.http2_only(true).build(connector);
+        let observe = ObserveLayer::client(calls.clone());
         Self {
-            http1: breaker.layer(layers.propagate.layer(http1)),
-            http2: breaker.layer(layers.propagate.layer(http2)),
+            http1: observe.layer(breaker.layer(layers.propagate.layer(http1))),
+            http2: observe.layer(breaker.layer(layers.propagate.layer(http2))),
         }
     }
 }
@@ -220,6 +226,8 @@ impl CallOf {
                 _ => rejection.executed(),
             }
         };
+        // The layers tell of theirs; this one is ours.
+        rejected(&rejection);
         rejection.into_response(&self.protocol).map(Reply::ours)
     }
 }

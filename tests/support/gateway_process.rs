@@ -1,5 +1,8 @@
 //! The gateway as a process, upstreams for it, and a client.
 
+#[path = "page.rs"]
+mod page;
+
 use std::{
     convert::Infallible,
     env::consts::EXE_SUFFIX,
@@ -25,6 +28,8 @@ use tokio::{
     process::{Child, ChildStdout, Command},
     time::timeout,
 };
+
+pub(crate) use self::page::Page;
 
 pub(crate) const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
@@ -138,22 +143,19 @@ impl Gateway {
             .header("te", "trailers")
     }
 
-    /// The lines of `/metrics`.
-    pub(crate) async fn metrics(&self) -> Vec<String> {
+    /// What `/metrics` says.
+    pub(crate) async fn page(&self) -> Page {
         let request = Request::get(format!("{}/metrics", self.admin));
         let answer = http1(request).await;
         assert_eq!(answer.head.headers["content-type"], "text/plain; version=0.0.4");
-        answer.text.lines().map(str::to_owned).collect()
+        Page::parse(&answer.text)
     }
 
-    /// Checks that `/metrics` has these lines.
-    pub(crate) async fn tells(&self, lines: &[&str]) {
-        let metrics = self.metrics().await;
-        for line in lines {
-            assert!(
-                metrics.iter().any(|metric| metric == line),
-                "{line} is not in {metrics:#?}"
-            );
+    /// Checks that `/metrics` has these samples. Labels that are not named here may have any value: then it is the sum.
+    pub(crate) async fn tells(&self, samples: &[&str]) {
+        let page = self.page().await;
+        for sample in samples {
+            assert!(page.has(sample), "{sample} is not in {page:#?}");
         }
     }
 }

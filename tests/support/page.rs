@@ -1,5 +1,7 @@
 //! A page in Prometheus' text format, read as Prometheus would.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus_parse::{LineInfo, SampleType, Scrape, Value};
@@ -47,6 +49,19 @@ impl Page {
         values.reduce(|sum, value| sum + value)
     }
 
+    /// Whether it has this sample, as the format writes one, summed up over the labels that this does not name.
+    pub(crate) fn has(&self, sample: &str) -> bool {
+        let mut sample = Scrape::parse([Ok(sample.to_owned())].into_iter())
+            .expect("a sample")
+            .samples;
+        let sample = sample.pop().expect("a sample");
+        let Value::Untyped(value) = sample.value else {
+            panic!("{sample:?} has no type by itself");
+        };
+        let labels: Vec<_> = sample.labels.iter().map(|(key, value)| (&**key, &**value)).collect();
+        self.value(&sample.metric, &labels) == Some(value)
+    }
+
     /// The upper bounds of a histogram's buckets.
     pub(crate) fn bounds(&self, name: &str) -> Vec<f64> {
         let mut buckets = self.samples(name, &[]).filter_map(|value| match value {
@@ -84,6 +99,17 @@ impl Page {
             }
         }
         names
+    }
+
+    /// The names of a family's labels, except those of the format's own.
+    pub(crate) fn label_names(&self, family: &str) -> BTreeSet<String> {
+        let parts = ["", "_sum", "_count"].map(|part| format!("{family}{part}"));
+        let samples = self
+            .scrape
+            .samples
+            .iter()
+            .filter(|sample| parts.contains(&sample.metric));
+        samples.flat_map(|sample| sample.labels.keys().cloned()).collect()
     }
 
     /// The values of each label, whatever the sample.

@@ -1,0 +1,92 @@
+//! What is told of it all: calls as they end, and how the layers stand when somebody asks.
+
+use std::time::Duration;
+
+use buttress::{
+    BoxError, BreakerLayer, ConcurrencyLimitLayer, RateLimitLayer,
+    metrics::{CallMetrics, Collector, Runtime},
+    observe::SECONDS,
+    telemetry::{ByDestination, Measured, Report},
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::time::interval;
+
+use crate::layers::Layers;
+
+/// What all here is called, where a name tells one of its kind from another.
+pub(crate) const NAME: &str = "gateway";
+
+/// How often what was recorded is put into its buckets. Until then, each duration takes up memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The recorder of this process.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    /// What the observers of calls record with.
+    pub(crate) calls: CallMetrics,
+    prometheus: PrometheusHandle,
+}
+
+/// The page that is scraped.
+pub(crate) struct Page {
+    metrics: Metrics,
+    collector: Collector,
+}
+
+impl Metrics {
+    /// Installs it: before anything is recorded.
+    pub(crate) fn install() -> Result<Self, BoxError> {
+        let prometheus = PrometheusBuilder::new()
+            .with_recommended_naming(true)
+            .set_buckets(&SECONDS)?
+            .install_recorder()?;
+        Ok(Self {
+            calls: CallMetrics::new(),
+            prometheus,
+        })
+    }
+
+    /// Keeps its memory small, for ever.
+    pub(crate) async fn upkeep(self) -> Result<(), BoxError> {
+        let mut ticks = interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            self.prometheus.run_upkeep();
+        }
+    }
+
+    /// The page, of all that is there. What is off tells nothing.
+    pub(crate) fn page(self, layers: &Layers) -> Page {
+        let collector = Collector::new()
+            .watch(NAME, layers.deadline.clone())
+            .watch(NAME, layers.limit.as_ref().map(ConcurrencyLimitLayer::limit))
+            .watch(NAME, layers.rate.as_ref().map(RateLimitLayer::policy))
+            .watch(NAME, layers.retry.clone())
+            .watch(NAME, layers.hedge.clone())
+            .watch(NAME, layers.budget.clone())
+            .watch(NAME, layers.breaker.clone().map(Circuits))
+            .watch(NAME, layers.propagate.clone())
+            .watch(NAME, Runtime::current());
+        Page {
+            metrics: self,
+            collector,
+        }
+    }
+}
+
+impl Page {
+    /// How it all stands now, in Prometheus' text format.
+    pub(crate) fn render(&self) -> String {
+        self.collector.collect();
+        self.metrics.prometheus.render()
+    }
+}
+
+/// The circuits of the upstreams, by the addresses that the command line gave them: they are few.
+struct Circuits(BreakerLayer);
+
+impl Measured for Circuits {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        ByDestination(&self.0.breaker()).measure(name, report);
+    }
+}
