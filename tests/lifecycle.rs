@@ -15,7 +15,7 @@
 //! | 9 | a handler with an unread body, whose client leaves, is cancelled: by the connection watch where we serve | `serve/watch.rs`: `a_handler_with_an_unread_body_whose_client_leaves_is_cancelled`, `with_half_close_only_a_reset_counts`, `a_watched_handler_that_then_reads_its_whole_body_gets_every_byte` |
 //! | | by the deadline elsewhere | `tiers.rs`: `a_handler_with_an_unread_body_whose_client_leaves_is_cancelled_by_the_deadline_elsewhere` |
 //! | 10 | a peer that never acknowledges a PING does not hold the drain | `serve/drain.rs`: `a_peer_that_never_acknowledges_a_ping_does_not_hold_the_drain` |
-//! | 11 | a second SIGTERM exits within the grace | `worker_example.rs`: `a_second_signal_hands_back_at_once` |
+//! | 11 | a second SIGTERM exits within the grace | `process.rs`: `a_second_sigterm_exits_within_the_grace` |
 //! | 12 | a reader that stalls past its deadline holds no permit | `serve/abort.rs`: `a_reader_that_stalls_past_its_deadline_holds_no_permit` |
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 

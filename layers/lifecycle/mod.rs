@@ -42,7 +42,8 @@
 //! # Limits
 //!
 //! A task that never yields cannot be stopped, and neither can code that blocks: after the grace they are in the report as
-//! [stuck](Report::stuck), and end with the process.
+//! [stuck](Report::stuck), and end with the process. A `main` that returns waits for them, as it drops its runtime:
+//! [`Report::exit`] does not.
 
 mod builder;
 mod debug;

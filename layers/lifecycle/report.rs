@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    process::{ExitCode, Termination},
+    process::{self, ExitCode, Termination},
     time::Duration,
 };
 
@@ -26,7 +26,8 @@ pub enum Cause {
     },
 }
 
-/// How a process ended: what [`Lifecycle::run`](super::Lifecycle::run) gives, and `main` can return.
+/// How a process ended: what [`Lifecycle::run`](super::Lifecycle::run) gives, and `main` can return; where code that blocks may be
+/// [stuck](Self::stuck), it is to [exit](Self::exit) by it.
 ///
 /// Its exit code is 0 if everything ended by itself, and 1 if anything was aborted or lost, a hook failed, or the cause was a critical
 /// task.
@@ -86,6 +87,25 @@ impl Report {
             && self.stuck.is_empty()
             && self.failed_hooks.is_empty()
             && !matches!(self.cause, Cause::Critical { .. })
+    }
+
+    /// Ends the process now, with its exit code; what is not clean is written to the standard error.
+    ///
+    /// A `main` that returns drops its runtime first, and that waits for code that blocks, and for a task that never yields, for as long
+    /// as they take. After this there is nothing to wait for: what is [stuck](Self::stuck) ends with the process. No destructor runs.
+    ///
+    /// ```no_run
+    /// # use buttress::{BoxError, Lifecycle};
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), BoxError> {
+    ///     let life = Lifecycle::builder().signals().build()?;
+    ///     life.run().await.exit()
+    /// }
+    /// ```
+    pub fn exit(self) -> ! {
+        let code = i32::from(!self.is_clean());
+        let _ = self.report();
+        process::exit(code)
     }
 
     /// How long the end took, from its cause.

@@ -108,7 +108,7 @@ async fn shielded_work_survives_a_disconnect_and_never_its_maximum() {
                 let context = Context::current();
                 let [left, survived, dropped] = [tell.clone(), tell.clone(), tell.clone()];
                 let _left = Guard::new(move |why| left.tell(News::Left(why)));
-                let survives = context.shield("survives", Duration::from_secs(3_600), async move {
+                let writes = context.shield("survives", Duration::from_secs(3_600), async move {
                     wait.notified().await;
                     survived.tell(News::Survived);
                 });
@@ -117,7 +117,7 @@ async fn shielded_work_survives_a_disconnect_and_never_its_maximum() {
                     pending::<()>().await;
                 });
                 tell.tell(News::Called);
-                let _ = tokio::join!(survives, hangs);
+                let _ = tokio::join!(writes, hangs);
                 pending::<&str>().await
             }),
         );

@@ -194,22 +194,26 @@ pub(crate) enum Connection {
 impl Connection {
     /// Its receive buffer is small, so that what a test does not read stays with the server.
     pub(crate) async fn open(address: SocketAddr, version: Version) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(64 * 1024).expect("a small buffer");
-        let io = TokioIo::new(socket.connect(address).await.expect("the server listens"));
-        match version {
+        Self::try_open(address, version).await.expect("the server listens")
+    }
+
+    /// The same, where there may be no server any more.
+    pub(crate) async fn try_open(address: SocketAddr, version: Version) -> Result<Self, BoxError> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(64 * 1024)?;
+        let io = TokioIo::new(socket.connect(address).await?);
+        Ok(match version {
             Version::Http1 => {
-                let (sender, connection) = http1::handshake(io).await.expect("a handshake");
+                let (sender, connection) = http1::handshake(io).await?;
                 tokio::spawn(connection);
                 Self::Http1(sender)
             }
             Version::Http2 => {
-                let handshake = http2::handshake(TokioExecutor::new(), io).await;
-                let (sender, connection) = handshake.expect("a handshake");
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
                 tokio::spawn(connection);
                 Self::Http2(sender)
             }
-        }
+        })
     }
 
     /// The same HTTP/2 connection, for another stream.
