@@ -1,17 +1,19 @@
 //! Every layer of this crate, held against the contract of tower's services.
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use buttress::{
     AdmissionLayer, BreakerLayer, CancelLayer, ConcurrencyLimitLayer, CriticalityLayer, DeadlineLayer, HedgeLayer,
-    LoadShedLayer, ObserveLayer, PropagateCriticalityLayer, PropagateDeadlineLayer, RateLimitLayer, RetryLayer,
-    ShieldLayer, ThrottleLayer, TimeoutLayer,
+    Lifecycle, LoadShedLayer, ObserveLayer, PropagateCriticalityLayer, PropagateDeadlineLayer, RateLimitLayer,
+    RetryLayer, ShieldLayer, ThrottleLayer, TimeoutLayer,
     admission::{drain::Drain, rate::Quota, shed::ShedUnreadyLayer},
     context::ScopeLayer,
+    lifecycle::serve::ProcessLayer,
     observe::Ended,
     optional,
     rejection::{Render, RenderLayer},
+    stack::OptionalLayer,
     testing::contract::{self, Contract},
 };
 use tower::ServiceBuilder;
@@ -57,7 +59,7 @@ keep! { http:
     retry_in_earnest: RetryLayer::new().attempts(4),
     hedge: HedgeLayer::after(SHORT),
     hedge_at_once: HedgeLayer::after(Duration::ZERO),
-    there: optional(Some(CancelLayer::new())),
+    there: optional(Some(CancelLayer::new())) as OptionalLayer<CancelLayer>,
     absent: optional(None::<CancelLayer>),
     a_server: ServiceBuilder::new()
         .layer(ObserveLayer::server(|_: &Ended| {}))
@@ -115,4 +117,83 @@ async fn shields() {
 async fn a_shield_holds_the_call_when_it_is_dropped() {
     let held = Contract::new().http(ShieldLayer::new("shield", LONG)).await;
     assert!(held.unwrap_err().to_string().contains("it still holds 1 calls"));
+}
+
+/// Of a process that lives, and while it ends.
+#[tokio::test(start_paused = true)]
+async fn process() {
+    for ends in [false, true] {
+        let life = Lifecycle::builder().build().unwrap();
+        let layer: ProcessLayer = life.layer().track_requests();
+        if ends {
+            life.handle().shutdown();
+        }
+        let run = tokio::spawn(life.run());
+        tokio::task::yield_now().await;
+        http(layer).await;
+        run.abort();
+    }
+}
+
+#[cfg(feature = "hyper")]
+#[tokio::test(start_paused = true)]
+async fn reuse() {
+    use buttress::hyper::ReuseLayer;
+    contract::service(ReuseLayer::new(), || ::http::Uri::from_static("http://probe")).await;
+}
+
+#[cfg(feature = "tonic")]
+#[tokio::test(start_paused = true)]
+async fn tonic_transport() {
+    http(buttress::tonic::TransportLayer::new()).await;
+    http(buttress::tonic::TransportLayer::new().in_extensions()).await;
+}
+
+/// One translates what the other does, so that there is HTTP on both sides.
+#[cfg(feature = "reqwest")]
+#[tokio::test(start_paused = true)]
+async fn reqwest_transport_and_client() {
+    let there = buttress::reqwest::TransportLayer::new();
+    let and_back = buttress::reqwest::ClientLayer::new();
+    http(ServiceBuilder::new().layer(there).layer(and_back)).await;
+}
+
+// === none is left out ===
+
+/// The layers that are declared in this folder of the library, each with the folder's name.
+fn declared(folder: &Path, within: &str, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            declared(&path, if within.is_empty() { name } else { within }, found);
+        } else {
+            let text = fs::read_to_string(&path).unwrap();
+            let names = text.lines().filter_map(|line| line.strip_prefix("pub struct "));
+            let name = |rest: &str| {
+                rest.split(['<', '(', ' ', ';', '{'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            let layers = names.map(name).filter(|name| name.ends_with("Layer"));
+            found.extend(layers.map(|name| (within.to_owned(), name)));
+        }
+    }
+}
+
+#[test]
+fn every_layer_of_this_crate_is_held_against_it() {
+    let mut layers = Vec::new();
+    declared(&Path::new(env!("CARGO_MANIFEST_DIR")).join("layers"), "", &mut layers);
+    assert!(layers.len() > 20, "{layers:?}");
+    let tests = include_str!("contract.rs");
+    let is_alone = |name: &str| layers.iter().filter(|(_, other)| other == name).count() == 1;
+    // Where two have one name, with its folder's.
+    let is_missing = |(folder, name): &&(String, String)| {
+        let is_there = tests.contains(&format!("{folder}::{name}")) || is_alone(name) && tests.contains(name.as_str());
+        !is_there
+    };
+    let missing: Vec<_> = layers.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "held against nothing: {missing:?}");
 }
