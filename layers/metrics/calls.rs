@@ -1,9 +1,9 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use metrics::Recorder;
 
 use super::{
-    cache::Caches,
+    handles::Handles,
     series::{Kind, Spoken, method},
     sink::Sink,
     told::{Count, Timed},
@@ -28,7 +28,7 @@ use crate::{
 ///
 /// Clones record with the same handles: give one to each [`ObserveLayer`](crate::ObserveLayer), of server and clients.
 #[derive(Clone)]
-pub struct CallMetrics(Caches);
+pub struct CallMetrics(Arc<Handles>);
 
 /// What a call is counted under while it runs.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ impl CallMetrics {
         reason = "it has an effect: it describes its instruments"
     )]
     pub fn new() -> Self {
-        Self(Caches::new(Sink::Installed))
+        Self(Arc::new(Handles::new(Sink::Installed)))
     }
 
     /// Records with this recorder, whatever is installed.
     pub fn with_recorder(recorder: impl Recorder + Send + Sync + 'static) -> Self {
-        Self(Caches::new(Sink::Given(std::sync::Arc::new(recorder))))
+        Self(Arc::new(Handles::new(Sink::Given(Arc::new(recorder)))))
     }
 }
 
@@ -72,7 +72,7 @@ impl Observer for CallMetrics {
 
     fn event(&self, _: &mut Counted, event: &Event) {
         match *event {
-            Event::Deadline { stage, remaining } => self.0.time(Timed::Remaining(stage), remaining.as_secs_f64()),
+            Event::Deadline { stage, remaining } => self.0.remaining(stage, remaining.as_secs_f64()),
             Event::Queued {
                 limit,
                 band,

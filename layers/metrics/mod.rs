@@ -69,20 +69,21 @@
 //!   specification, an HTTP status above 599, and a route beyond the thousandth. No path, key or address becomes an attribute.
 //! - **Gauges never stick.** Each call that began ends, and leaves `http.server.active_requests` then, whether it was answered, dropped or
 //!   panicked. What a collector reported once and no longer does, a circuit that was forgotten say, is set to 0.
-//! - **Nothing is allocated** for a call, and no name is looked up in the recorder's registry, once there was one like it. There is
-//!   no lock that all calls take: threads have handles of their own. What the recorder does with a value is its own business.
+//! - **Nothing is allocated** for a call, and no name is looked up in the recorder's registry, once there was one like it. No
+//!   call takes a lock. What the recorder does with a value is its own business.
 //!
 //! # Limits
 //!
 //! Handles are kept, so a recorder that forgets idle series must still accept values for them, as the Prometheus one does.
 
-mod cache;
 mod calls;
 mod collector;
+mod handles;
 mod names;
 mod runtime;
 mod series;
 mod sink;
+mod table;
 #[cfg(test)]
 mod tests;
 mod told;

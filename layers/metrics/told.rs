@@ -7,7 +7,7 @@ use crate::{
     context::{Cancelled, Criticality},
     observe::At,
     rejection::Reason,
-    telemetry::{Instrument, Leave, Stage, instruments},
+    telemetry::{Instrument, Leave, instruments},
 };
 
 /// What is counted.
@@ -19,10 +19,9 @@ pub(super) enum Count {
     Aborted(&'static str),
 }
 
-/// What is timed, except whole calls.
+/// What is timed, now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Timed {
-    Remaining(Stage),
     /// In a limit's queue.
     Queued(&'static str, Criticality, Leave),
     /// By worker and outcome.
@@ -55,7 +54,6 @@ impl Count {
 impl Timed {
     pub(super) fn instrument(self) -> &'static Instrument {
         match self {
-            Self::Remaining(_) => &instruments::DEADLINE_REMAINING,
             Self::Queued(..) => &instruments::QUEUE_WAIT,
             Self::Job(..) => &instruments::JOB_DURATION,
             Self::Phase(_) => &instruments::SHUTDOWN_DURATION,
@@ -64,7 +62,6 @@ impl Timed {
 
     pub(super) fn labels(self, workers: &Names) -> Vec<Label> {
         match self {
-            Self::Remaining(stage) => labels([("stage", stage.as_str())]),
             Self::Queued(limit, band, leave) => {
                 labels([("name", limit), ("band", band.as_str()), ("leave", leave.as_str())])
             }
