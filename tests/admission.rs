@@ -1,6 +1,9 @@
 //! What the admission engine guarantees to every policy, held against policies of a few lines.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     convert::Infallible,
     future::{Future, IntoFuture, pending},
@@ -135,7 +138,7 @@ fn get() -> Request<()> {
     Request::new(())
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_permit_is_held_to_the_end_of_the_body() {
     let (layer, ledger) = at_most(1);
     let service = layer.layer(service_fn(hello));
@@ -150,7 +153,7 @@ async fn a_permit_is_held_to_the_end_of_the_body() {
     assert_eq!(ledger.settled()[0], Outcome::Success);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_permit_learns_how_the_call_ended() {
     let (layer, ledger) = at_most(1);
     let service = layer.layer(service_fn(|request: Request<()>| async move {
@@ -184,7 +187,7 @@ async fn a_permit_learns_how_the_call_ended() {
     assert!(ledger.balances());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn what_is_rejected_never_reaches_the_service() {
     let (layer, ledger) = at_most(0);
     let service = layer.layer(service_fn(|_: Request<()>| async {
@@ -196,7 +199,7 @@ async fn what_is_rejected_never_reaches_the_service() {
     assert!(ledger.settled().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn services_of_one_layer_share_its_state() {
     let (layer, _) = at_most(1);
     let (one, other) = (layer.layer(service_fn(hello)), layer.clone().layer(service_fn(hello)));
@@ -231,7 +234,7 @@ impl<R> Service<R> for Probe {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
     let (layer, ledger, _) = in_turn(1);
     let mut service = layer.layer(Probe { ready: false });
@@ -246,7 +249,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
     assert_eq!(ledger.settled(), [Outcome::Success, Outcome::Success, Outcome::Success]);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_policy_that_never_waits_needs_no_clone() {
     struct NotClone(Probe);
     impl Service<Request<()>> for NotClone {
@@ -274,7 +277,7 @@ async fn a_policy_that_never_waits_needs_no_clone() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_service_that_is_ready_but_never_called_holds_nothing() {
     let (layer, _) = at_most(1);
     let mut idle = layer.layer(service_fn(hello));
@@ -286,7 +289,7 @@ async fn a_service_that_is_ready_but_never_called_holds_nothing() {
 }
 
 /// Gives a call up after each number of polls that it takes, and finds nothing lost.
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_call_dropped_at_any_await_point_loses_nothing() {
     let (layer, ledger, places) = in_turn(1);
     let service = layer.layer(service_fn(|_: Request<()>| async {
@@ -322,7 +325,7 @@ async fn a_call_dropped_at_any_await_point_loses_nothing() {
     panic!("it never completed");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_service_that_panics_gives_its_permit_back() {
     let (layer, ledger) = at_most(1);
     let service = layer.layer(service_fn(|request: Request<()>| {
@@ -334,7 +337,7 @@ async fn a_service_that_panics_gives_its_permit_back() {
     assert!(ledger.balances());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_wait_ends_at_the_deadline() {
     let (layer, ledger, places) = in_turn(0);
     let service = ServiceBuilder::new()
@@ -348,7 +351,7 @@ async fn a_wait_ends_at_the_deadline() {
     assert_eq!(places.available_permits(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_wait_can_end_in_a_rejection() {
     let (layer, _, places) = in_turn(0);
     places.close();
@@ -359,7 +362,7 @@ async fn a_wait_can_end_in_a_rejection() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_policy_that_is_none_admits_all() {
     let service = AdmissionLayer::new(None::<InTurn>).layer(service_fn(hello));
     assert_eq!(service.oneshot(get()).await.unwrap().status(), 200);
@@ -379,7 +382,7 @@ async fn a_policy_that_is_none_admits_all() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn any_service_can_be_guarded() {
     let (layer, ledger) = at_most(1);
     let service = layer.typed().layer(service_fn(|number: u32| async move {
@@ -403,7 +406,7 @@ async fn any_service_can_be_guarded() {
     assert_eq!(error.downcast_ref::<Rejection>().unwrap().reason(), Reason::Overloaded);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_policy_sees_the_request_and_its_context() {
     struct Look(Arc<Mutex<Vec<String>>>);
     impl Admit for Look {
@@ -431,7 +434,7 @@ async fn a_policy_sees_the_request_and_its_context() {
     assert_eq!(*seen.lock().unwrap(), [r#"Some("/path") Some(1s) critical 2"#]);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn draining_lets_nothing_in_and_what_is_in_go_on() {
     let drain = Drain::new();
     let service = drain.layer().layer(service_fn(hello));
@@ -457,7 +460,7 @@ async fn draining_lets_nothing_in_and_what_is_in_go_on() {
 }
 
 /// tower's limit, put around a router, is one limit per route and connection: 10 of 10 requests pass a limit of 1.
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn under_axum_a_limit_of_one_admits_one_over_all_connections_and_routes() {
     let (layer, ledger) = at_most(1);
     let (entered, mut inside) = tokio::sync::mpsc::channel(10);

@@ -58,7 +58,7 @@ async fn ask(app: Router, path: &str) -> Said {
 
 // === wherever axum takes a layer ===
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_deadline_goes_wherever_axum_takes_a_layer() {
     let short = DeadlineLayer::new(SHORT);
     let routers = [
@@ -81,7 +81,7 @@ async fn a_deadline_goes_wherever_axum_takes_a_layer() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_layer_can_be_left_out() {
     let absent = app()
         .layer(optional(None::<DeadlineLayer>))
@@ -95,7 +95,7 @@ async fn a_layer_can_be_left_out() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_nested_router_can_only_be_stricter() {
     let nest = |outer, inner| {
         let inner = app().layer(DeadlineLayer::new(inner));
@@ -116,11 +116,11 @@ async fn answers_and_is_late(app: Router, mut outcomes: Heard<Outcome>) {
     assert!(outcomes.next().await.is_success() && is_late(&outcomes.next().await));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn six_layers_in_axum_one_by_one() {
     let (tell, outcomes) = log();
     let six = app()
-        .layer(ShieldLayer::new("six", LONG))
+        .layer(ShieldLayer::new("six", SHORT * 4))
         .layer(TimeoutLayer::new(SHORT))
         .layer(CancelLayer::new())
         .layer(DeadlineLayer::new(LONG))
@@ -129,7 +129,7 @@ async fn six_layers_in_axum_one_by_one() {
     answers_and_is_late(six, outcomes).await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn six_layers_in_axum_at_once() {
     let (tell, outcomes) = log();
     let six = ServiceBuilder::new()
@@ -138,11 +138,11 @@ async fn six_layers_in_axum_at_once() {
         .layer(DeadlineLayer::new(LONG))
         .layer(CancelLayer::new())
         .layer(TimeoutLayer::new(SHORT))
-        .layer(ShieldLayer::new("six", LONG));
+        .layer(ShieldLayer::new("six", SHORT * 4));
     answers_and_is_late(app().layer(six), outcomes).await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn an_answer_to_head_is_complete_at_its_head() {
     let (six, mut outcomes) = six(SHORT);
     let address = serve(app().layer(six)).await;
@@ -155,7 +155,7 @@ async fn an_answer_to_head_is_complete_at_its_head() {
 }
 
 /// RFC 9110, section 8.6: a `content-length` in an answer to HEAD is that of the answer to GET.
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn an_answer_to_head_declares_the_length_of_the_answer_to_get() {
     let app = app().layer(DeadlineLayer::new(SHORT));
     for app in [app.clone(), app.layer(RenderLayer::new(Render::Problem))] {
@@ -173,7 +173,7 @@ async fn an_answer_to_head_declares_the_length_of_the_answer_to_get() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn six_layers_around_a_service_on_hyper() {
     let (six, mut outcomes) = six(SHORT);
     let late = service_fn(|_: Request<Incoming>| pending::<Result<Response<Body>, BoxError>>());
@@ -185,7 +185,7 @@ async fn six_layers_around_a_service_on_hyper() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn six_layers_around_a_client_of_hyper_util() {
     let (six, mut outcomes) = six(SHORT);
     let address = serve(app()).await;
@@ -216,7 +216,7 @@ impl grpc::Speech for Speech {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn six_layers_around_a_tonic_server_and_a_tonic_channel() {
     let (served, mut server_outcomes) = six(SHORT);
     let (called, mut client_outcomes) = six(SHORT);
@@ -262,7 +262,7 @@ macro_rules! behind_a_buffer {
     }};
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_context_in_the_extensions_crosses_a_buffer() {
     let (has_deadline, mut told) = behind_a_buffer! {
         DeadlineLayer::new(LONG),
@@ -274,7 +274,7 @@ async fn a_context_in_the_extensions_crosses_a_buffer() {
     assert_eq!(told.next().await, Err(Cancelled::Disconnected));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_deadline_in_the_extensions_crosses_a_buffer() {
     let (has_deadline, mut told) = behind_a_buffer! {
         DeadlineLayer::new(SHORT).in_extensions(),
@@ -285,6 +285,7 @@ async fn a_deadline_in_the_extensions_crosses_a_buffer() {
     assert_eq!(told.next().await, Err(Cancelled::DeadlineExceeded));
 }
 
+/// And so what is behind it lives on: that it does is what is shown.
 #[tokio::test]
 async fn a_context_does_not_cross_a_buffer_by_itself() {
     let (has_deadline, _) = behind_a_buffer! {

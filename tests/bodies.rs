@@ -34,7 +34,7 @@ const SMALL: Chunks = Chunks::new(3);
 
 // === a stream that outlives its deadline ===
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_stream_that_outlives_its_deadline_is_broken() {
     for version in VERSIONS {
         for body in [SMALL.endless(), SMALL.endless().exact()] {
@@ -51,7 +51,7 @@ async fn a_stream_that_outlives_its_deadline_is_broken() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_grpc_stream_that_outlives_its_deadline_ends_with_its_status() {
     let mut watched = Watched::serve(|| Ok(Response::new(SMALL.endless()))).await;
     let mut connection = Connection::open(watched.address, Version::Http2).await;
@@ -63,7 +63,7 @@ async fn a_grpc_stream_that_outlives_its_deadline_ends_with_its_status() {
     assert_eq!(watched.end().await.1, Cancelled::DeadlineExceeded);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_stream_that_we_end_is_rejected_in_every_protocol() {
     let mut watched = Watched::serve(|| Ok(Response::new(SMALL.endless()))).await;
     let mut connection = Connection::open(watched.address, Version::Http2).await;
@@ -85,7 +85,7 @@ async fn a_stream_that_we_end_is_rejected_in_every_protocol() {
 }
 
 /// The handler hears of its deadline and answers, while it is taken down: who called it gets one answer or the other, in full.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn an_answer_at_the_deadline_is_whole() {
     let handler = service_fn(|_: Request<Incoming>| async {
         Context::current().cancelled().await;
@@ -106,7 +106,7 @@ async fn an_answer_at_the_deadline_is_whole() {
 
 // === a reader who leaves, and one who does not ===
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn who_reads_half_and_leaves_has_cancelled() {
     for version in VERSIONS {
         for (exact, declared) in LENGTHS {
@@ -129,7 +129,7 @@ async fn who_reads_half_and_leaves_has_cancelled() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn who_reads_all_has_not_cancelled() {
     for version in VERSIONS {
         for (exact, declared) in LENGTHS {
@@ -149,7 +149,7 @@ async fn who_reads_all_has_not_cancelled() {
 }
 
 /// Nobody writes to it then, so it is the reading that sees it.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn who_leaves_an_idle_stream_has_cancelled() {
     for version in VERSIONS {
         let mut watched = Watched::serve(|| Ok(Response::new(SMALL.endless()))).await;
@@ -165,7 +165,7 @@ async fn who_leaves_an_idle_stream_has_cancelled() {
 }
 
 /// A body is not polled while its peer does not read. The context ends nevertheless; the body, when the peer leaves.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_stalled_reader_outlives_the_deadline_and_its_context_does_not() {
     for version in VERSIONS {
         let mut watched = Watched::large(false, false).await;
@@ -188,7 +188,7 @@ async fn a_stalled_reader_outlives_the_deadline_and_its_context_does_not() {
 
 // === bodies that hyper does not poll to their end ===
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_body_that_is_not_sent_is_not_cancelled() {
     let nothing = Chunks::new(0);
     let answers = [
@@ -223,7 +223,7 @@ async fn a_body_that_is_not_sent_is_not_cancelled() {
 
 // === failures ===
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_body_that_breaks_is_a_failure_and_no_cancellation() {
     for version in VERSIONS {
         for body in [SMALL.broken(), SMALL.broken().exact()] {
@@ -241,7 +241,7 @@ async fn a_body_that_breaks_is_a_failure_and_no_cancellation() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_service_that_fails_is_a_failure_and_no_cancellation() {
     for version in VERSIONS {
         let mut watched = Watched::serve(|| Err("as planned".into())).await;
@@ -289,7 +289,7 @@ async fn left_half_way(version: Version, shield: Option<ShieldLayer>) -> &'stati
     told.next().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_shielded_handler_is_done_although_its_caller_left() {
     for version in VERSIONS {
         let shield = ShieldLayer::new("write", LONG);

@@ -1,6 +1,9 @@
 //! What the circuit breaker guarantees around a service, on a clock that stands still unless it is moved.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     cell::Cell,
     convert::Infallible,
@@ -67,7 +70,7 @@ fn state(breaker: &Breaker) -> CircuitState {
     breaker.snapshot().state
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn it_opens_and_says_when_to_come_back() {
     let layer = BreakerLayer::new();
     assert_eq!(calls(&layer, 100, 500).await, 20);
@@ -100,7 +103,7 @@ async fn it_opens_and_says_when_to_come_back() {
     assert_eq!((snapshot.calls, snapshot.failures, snapshot.rejected), (0, 0, 82));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn grpc_hears_it_as_grpc() {
     let layer = BreakerLayer::new();
     layer.breaker().force(Some(Forced::Open));
@@ -113,7 +116,7 @@ async fn grpc_hears_it_as_grpc() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn after_ten_thousand_successes_a_hundred_failures_open_it() {
     for layer in [BreakerLayer::new(), BreakerLayer::new().window_calls(100)] {
         assert_eq!(calls(&layer, 10_000, 200).await, 10_000);
@@ -123,7 +126,7 @@ async fn after_ten_thousand_successes_a_hundred_failures_open_it() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_probe_whose_caller_leaves_gives_its_place_back() {
     let layer = BreakerLayer::new();
     calls(&layer, 20, 500).await;
@@ -149,7 +152,7 @@ async fn a_probe_whose_caller_leaves_gives_its_place_back() {
     assert_eq!(state(&layer.breaker()), CircuitState::Closed);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_answer_from_before_the_trouble_closes_nothing() {
     let layer = BreakerLayer::new();
     let slow = layer.layer(service_fn(async |_| {
@@ -169,7 +172,7 @@ async fn an_answer_from_before_the_trouble_closes_nothing() {
     assert_eq!(state(&layer.breaker()), CircuitState::HalfOpen);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_call_is_judged_at_the_end_of_its_body() {
     let layer = BreakerLayer::new();
     let service = layer.layer(service_fn(|_| {
@@ -218,7 +221,7 @@ fn grpc_answer(code: &'static str) -> Response<Body> {
         .unwrap()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_grpc_status_counts_that_comes_in_trailers() {
     for (code, opens) in [("0", false), ("5", false), ("14", true), ("13", true), ("8", false)] {
         let layer = BreakerLayer::new();
@@ -231,7 +234,7 @@ async fn a_grpc_status_counts_that_comes_in_trailers() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_quota_is_no_failure_and_no_success() {
     let layer = BreakerLayer::new();
     assert_eq!(calls(&layer, 1_000, 429).await, 1_000);
@@ -241,7 +244,7 @@ async fn a_quota_is_no_failure_and_no_success() {
     assert_eq!(calls(&strict, 1_000, 429).await, 20);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_ours_reject_below_is_no_failure() {
     let layer = BreakerLayer::new();
     let service = ServiceBuilder::new()
@@ -258,7 +261,7 @@ async fn what_ours_reject_below_is_no_failure() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_timeout_below_is_a_failure_and_a_callers_own_deadline_is_not() {
     let hangs = service_fn(|_| pending::<Result<Response<Empty<Bytes>>, Infallible>>());
     let layer = BreakerLayer::new();
@@ -285,7 +288,7 @@ async fn a_timeout_below_is_a_failure_and_a_callers_own_deadline_is_not() {
     assert_eq!(state(&layer.breaker()), CircuitState::Open);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn slow_is_how_long_the_head_takes() {
     for (head, body, opens) in [(2, 0, true), (0, 2, false)] {
         let layer = BreakerLayer::new()
@@ -311,7 +314,7 @@ async fn slow_is_how_long_the_head_takes() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_hint_of_the_destination_is_followed() {
     let layer = BreakerLayer::new();
     let service = layer.layer(service_fn(|_| {
@@ -327,7 +330,7 @@ async fn a_hint_of_the_destination_is_followed() {
     assert!((7 * SECOND..8 * SECOND).contains(&wait), "{wait:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn each_destination_has_a_circuit_of_its_own() {
     let layer = BreakerLayer::new().per_destination().keys(3);
     let service = layer.layer(service_fn(|request: Request<()>| {
@@ -377,7 +380,7 @@ async fn each_destination_has_a_circuit_of_its_own() {
     assert!(layer.breaker().snapshot().evicted >= 100);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_late_answer_does_not_count_for_whoever_has_the_place_now() {
     let layer = BreakerLayer::new().keys(1).minimum_calls(1);
     let slow = layer.layer(service_fn(async |_| {
@@ -392,7 +395,7 @@ async fn a_late_answer_does_not_count_for_whoever_has_the_place_now() {
     assert_eq!(call(&quick, to("b.example")).await.status(), 200);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn destinations_are_whatever_the_user_says() {
     let layer = BreakerLayer::new().by(|head| head.headers.get("x-region")?.to_str().ok());
     let service = layer.layer(service_fn(|_| ready(Ok::<_, Infallible>(status(500)))));
@@ -410,7 +413,7 @@ async fn destinations_are_whatever_the_user_says() {
     assert_eq!(call(&service, to("a.example")).await.status(), 500);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_operator_overrules_it() {
     let layer = BreakerLayer::new();
     let breaker = layer.breaker();
@@ -431,7 +434,7 @@ async fn an_operator_overrules_it() {
     assert_eq!(state(&breaker), CircuitState::Open, "where it was");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn observing_only_it_tells_what_it_would_do() {
     let layer = BreakerLayer::new().observe_only();
     let breaker = layer.breaker();
@@ -445,7 +448,7 @@ async fn observing_only_it_tells_what_it_would_do() {
     assert_eq!(calls(&layer, 1_000, 500).await, 20);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn state_is_the_layers_unless_it_is_the_services() {
     let layer = BreakerLayer::new();
     for _ in 0..20 {
@@ -457,7 +460,7 @@ async fn state_is_the_layers_unless_it_is_the_services() {
     assert_eq!(calls(&layer, 1, 200).await, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn where_there_is_no_http_errors_are_failures_and_rejections_are_errors() {
     let layer: BreakerLayer<Typed> = BreakerLayer::new().typed();
     let service = layer.layer(service_fn(|fails: bool| {
@@ -477,7 +480,7 @@ async fn where_there_is_no_http_errors_are_failures_and_rejections_are_errors() 
     service.oneshot(false).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_service_need_not_be_clone() {
     struct Once;
     impl Service<Request<()>> for Once {
@@ -497,7 +500,7 @@ async fn a_service_need_not_be_clone() {
     assert_eq!(service.ready().await.unwrap().call(get()).await.unwrap().status(), 200);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_fails_is_the_users_to_say() {
     let only_transport = |outcome: &Outcome| *outcome == Outcome::failure(Class::Transport);
     let layer = BreakerLayer::new().failing(only_transport);

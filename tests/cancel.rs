@@ -1,6 +1,9 @@
 //! How a request's context ends, without sockets. With sockets: `tiers.rs` and `bodies.rs`.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     convert::Infallible,
     future::{Future, pending},
@@ -44,7 +47,7 @@ impl Seen {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_response_future_that_is_dropped_is_a_departure() {
     let seen = Seen::default();
     let handler = seen.clone();
@@ -61,7 +64,7 @@ async fn a_response_future_that_is_dropped_is_a_departure() {
     assert_eq!(seen.ended(), Err(Cancelled::Disconnected));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn the_context_lives_as_long_as_the_body() {
     let seen = Seen::default();
     let handler = seen.clone();
@@ -80,7 +83,7 @@ async fn the_context_lives_as_long_as_the_body() {
     assert_eq!(seen.ended(), Err(Cancelled::Disconnected));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_head_without_a_body_is_the_end() {
     let seen = Seen::default();
     let handler = seen.clone();
@@ -94,7 +97,7 @@ async fn a_head_without_a_body_is_the_end() {
     assert_eq!(seen.ended(), Err(Cancelled::Finished));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_service_that_fails_has_finished() {
     let seen = Seen::default();
     let handler = seen.clone();
@@ -108,7 +111,7 @@ async fn a_service_that_fails_has_finished() {
     assert_eq!(seen.ended(), Err(Cancelled::Finished));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_deadline_that_takes_the_work_away_is_no_departure() {
     let seen = Seen::default();
     let handler = seen.clone();
@@ -123,7 +126,7 @@ async fn a_deadline_that_takes_the_work_away_is_no_departure() {
     assert_eq!(seen.ended(), Err(Cancelled::DeadlineExceeded));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_body_is_polled_in_its_requests_context() {
     let service = ServiceBuilder::new()
         .layer(CancelLayer::new())
@@ -145,7 +148,7 @@ async fn a_body_is_polled_in_its_requests_context() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn any_service_can_have_a_context() {
     let seen = Seen::default();
     let handler = seen.clone();
@@ -168,7 +171,7 @@ async fn any_service_can_have_a_context() {
     assert_eq!(seen.ended(), Err(Cancelled::Disconnected));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_context_in_the_extensions_crosses_a_buffer() {
     let seen = Seen::default();
     let handler = seen.clone();
@@ -187,7 +190,7 @@ async fn a_context_in_the_extensions_crosses_a_buffer() {
     assert_eq!(seen.ended(), Err(Cancelled::DeadlineExceeded));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_shielded_service_survives_its_caller_but_not_its_maximum() {
     let done = Arc::new(Mutex::new(Vec::new()));
     let write = done.clone();
@@ -210,7 +213,7 @@ async fn a_shielded_service_survives_its_caller_but_not_its_maximum() {
     assert_eq!(service.oneshot(Request::new(SECOND * 10)).await.unwrap().status(), 504);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_shield_around_any_service_fails_with_a_typed_error() {
     let service = ServiceBuilder::new()
         .layer(ShieldLayer::new("stuck", SECOND).typed())
@@ -218,7 +221,7 @@ async fn a_shield_around_any_service_fails_with_a_typed_error() {
     assert!(service.oneshot(()).await.unwrap_err().is::<buttress::Rejection>());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn every_ending_is_observed_once() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = heard.clone();

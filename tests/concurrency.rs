@@ -1,6 +1,9 @@
 //! The concurrency limit: who is let in, who waits, who is turned away, and that nothing is lost on the way.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -111,7 +114,7 @@ fn count(limit: &ConcurrencyLimit, why: Refusal) -> u64 {
 mod places {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn as_many_as_the_limit_are_let_in_and_the_next_when_one_has_ended() {
         let limit = limit(2, 0);
         let (first, _second) = (enter(&limit), enter(&limit));
@@ -122,7 +125,7 @@ mod places {
         assert_eq!(count(&limit, Refusal::Full), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_permit_comes_back_however_it_ends() {
         let limit = limit(1, 0);
         enter(&limit).settle(Outcome::Success);
@@ -132,13 +135,13 @@ mod places {
         assert_eq!(limit.snapshot().in_flight, 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_limit_of_none_rejects_all() {
         let limit = limit(0, 0);
         refused(&limit);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_permit_taken_on_one_thread_is_given_back_on_another() {
         let limit = limit(64, 0);
         for _ in 0..4 {
@@ -153,7 +156,7 @@ mod places {
         assert_eq!(limit.snapshot().in_flight, 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn the_user_s_word_is_above_the_law() {
         let layer = ConcurrencyLimitLayer::new(2).queue(8);
         let limit = layer.limit();
@@ -176,7 +179,7 @@ mod places {
         let _waits = queue(&limit);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn services_of_one_layer_share_it_unless_told_otherwise() {
         let handler = || service_fn(async |_: Request<()>| Ok::<_, BoxError>(Response::new(Full::from("hello"))));
         let shared = ConcurrencyLimitLayer::new(1).queue(0);
@@ -194,7 +197,7 @@ mod places {
 mod line {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn first_come_first_served() {
         let limit = limit(1, 8);
         let inside = enter(&limit);
@@ -207,7 +210,7 @@ mod line {
         assert!(served(&mut second).await.is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn who_comes_while_others_wait_lines_up() {
         let limit = limit(1, 8);
         let inside = enter(&limit);
@@ -218,7 +221,7 @@ mod line {
         assert!(served(&mut first).await.is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn it_is_bounded_in_length() {
         let limit = limit(1, 2);
         let _inside = enter(&limit);
@@ -227,7 +230,7 @@ mod line {
         assert_eq!((limit.snapshot().queued, count(&limit, Refusal::Full)), (2, 1));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn it_is_bounded_in_time() {
         let limit = limit(1, 2);
         let _inside = enter(&limit);
@@ -243,7 +246,7 @@ mod line {
         assert_eq!((limit.snapshot().queued, count(&limit, Refusal::Overdue)), (0, 1));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn who_leaves_is_gone() {
         let limit = limit(1, 8);
         let inside = enter(&limit);
@@ -260,7 +263,7 @@ mod line {
         let _fourth = enter(&limit);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_line_that_stands_is_served_from_its_other_end() {
         let limit = ConcurrencyLimitLayer::new(1).queue(8).max_wait(1_000 * MS).limit();
         let inside = enter(&limit);
@@ -284,7 +287,7 @@ mod line {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_line_whose_oldest_has_just_come_does_not_stand() {
         let limit = ConcurrencyLimitLayer::new(1).queue(8).max_wait(1_000 * MS).limit();
         let mut inside = enter(&limit);
@@ -299,7 +302,7 @@ mod line {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_line_that_was_empty_for_a_moment_does_not_stand() {
         let limit = ConcurrencyLimitLayer::new(1).queue(8).max_wait(1_000 * MS).limit();
         let inside = enter(&limit);
@@ -315,7 +318,7 @@ mod line {
         assert!(served(&mut second).await.is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn the_more_critical_are_served_first() {
         let limit = limit(1, 8);
         let mut inside = enter(&limit);
@@ -326,7 +329,7 @@ mod line {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn the_more_critical_do_not_wait_for_the_less() {
         let limit = limit(1, 8);
         let inside = enter(&limit);
@@ -337,7 +340,7 @@ mod line {
         assert!(served(&mut critical).await.is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn where_it_is_full_the_oldest_of_the_least_critical_gives_way() {
         let limit = limit(1, 3);
         let _inside = enter(&limit);
@@ -358,7 +361,7 @@ mod line {
         assert!(matches!(least, Became::Refused(_)), "nobody is less critical");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_standing_line_that_is_full_takes_the_newest_for_the_oldest() {
         let limit = ConcurrencyLimitLayer::new(1).queue(1).max_wait(1_000 * MS).limit();
         let _inside = enter(&limit);
@@ -373,7 +376,7 @@ mod line {
         assert!(sent_away(&mut oldest).await.is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_waiter_is_woken_when_its_turn_comes() {
         let limit = limit(1, 8);
         let inside = enter(&limit);
@@ -404,7 +407,7 @@ mod deadlines {
         Context::default().with_timeout(left)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn what_cannot_be_met_is_refused_on_arrival() {
         let limit = used_to(100 * MS, limit(50, 0)).await;
         let Became::Refused(rejection) = arrive_in(&limit, &within(50 * MS)) else {
@@ -422,7 +425,7 @@ mod deadlines {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn before_a_hundred_calls_nothing_is_known() {
         let limit = limit(50, 0);
         let permits: Vec<_> = (0..50).map(|_| enter(&limit)).collect();
@@ -431,7 +434,7 @@ mod deadlines {
         assert!(matches!(arrive_in(&limit, &within(50 * MS)), Became::In(_)));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn one_of_sixteen_is_tried_all_the_same() {
         let limit = used_to(100 * MS, limit(50, 0)).await;
         let tried = (0..160).filter(|_| matches!(arrive_in(&limit, &within(50 * MS)), Became::In(_)));
@@ -439,7 +442,7 @@ mod deadlines {
         assert_eq!(count(&limit, Refusal::Unmeetable), 150);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn failures_and_departures_teach_nothing() {
         let limit = limit(50, 0);
         for _ in 0..10 {
@@ -455,7 +458,7 @@ mod deadlines {
         assert!(matches!(arrive_in(&limit, &within(50 * MS)), Became::In(_)));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn who_can_no_longer_make_it_is_sent_away_in_the_queue() {
         let limit = used_to(100 * MS, limit(50, 8)).await;
         let mut inside: Vec<_> = (0..50).map(|_| enter(&limit)).collect();
@@ -472,7 +475,7 @@ mod deadlines {
         assert_eq!(count(&limit, Refusal::Unmeetable), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn each_route_has_its_own_measure() {
         let layer = ConcurrencyLimitLayer::new(50)
             .queue(0)
@@ -523,7 +526,7 @@ mod bodies {
         DeadlineLayer::new(200 * MS).layer(layer.layer(handler))
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_place_is_held_to_the_end_of_the_body() {
         let layer = ConcurrencyLimitLayer::new(1).queue(0);
         let service = answering(&layer, || Response::new(Full::<Bytes>::from("hello")));
@@ -534,7 +537,7 @@ mod bodies {
         assert_eq!(service.oneshot(Request::new(())).await.unwrap().status(), 200);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn an_answer_without_a_body_gives_its_place_back_at_its_head() {
         let layer = ConcurrencyLimitLayer::new(1).queue(0);
         let service = answering(&layer, || Response::new(Empty::<Bytes>::new()));
@@ -542,7 +545,7 @@ mod bodies {
         assert_eq!(layer.limit().snapshot().in_flight, 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn it_can_be_given_back_at_the_head_and_is_for_event_streams_and_upgrades() {
         let body = || Full::<Bytes>::from("hello");
         let at_head = ConcurrencyLimitLayer::new(1).hold_until(HoldUntil::Head);
@@ -572,7 +575,7 @@ mod bodies {
     }
 
     /// Nobody polls a body whose reader stalls, so its deadline ends nothing: whoever finds the limit full does.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_reader_who_stalls_beyond_its_deadline_loses_its_place() {
         for queue in [0, 8] {
             let layer = ConcurrencyLimitLayer::new(1).queue(queue).max_wait(MS);
@@ -593,7 +596,7 @@ mod bodies {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_typed_service_answers_with_an_error() {
         let layer = ConcurrencyLimitLayer::new(1).queue(0).typed();
         let (_send, receive) = tokio::sync::oneshot::channel::<u32>();
@@ -648,7 +651,7 @@ mod drops {
         Ok(())
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_request_can_be_dropped_after_any_poll() {
         let mut polls = 0;
         loop {

@@ -1,6 +1,9 @@
 //! Who says how much a request matters, who is believed, and who hears of it.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
@@ -59,7 +62,7 @@ async fn seen(layer: &CriticalityLayer, request: Request<()>) -> Criticality {
     service.oneshot(request).await.unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_trusted_caller_is_believed_and_a_stranger_can_only_lower_itself() {
     use Criticality::{Critical, CriticalPlus, Sheddable, SheddablePlus};
     let layer = trusting();
@@ -79,7 +82,7 @@ async fn a_trusted_caller_is_believed_and_a_stranger_can_only_lower_itself() {
     assert_eq!((snapshot.capped, snapshot.invalid), (2, 0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn what_cannot_be_read_is_ignored_and_counted() {
     let layer = trusting().by(|_| Some(Criticality::SheddablePlus));
     let unreadable = [
@@ -104,7 +107,7 @@ async fn what_cannot_be_read_is_ignored_and_counted() {
     assert_eq!(layer.snapshot().invalid, unreadable.len() as u64 + 1);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn nobody_is_trusted_by_default() {
     let layer = CriticalityLayer::default();
     assert_eq!(
@@ -114,7 +117,7 @@ async fn nobody_is_trusted_by_default() {
     assert_eq!(layer.clone().snapshot().capped, 1, "clones share their counts");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn the_server_has_a_word_of_its_own() {
     let layer = trusting().by(|head| (head.uri.path() == "/export").then_some(Criticality::SheddablePlus));
     let at = |path, values| {
@@ -143,7 +146,7 @@ async fn the_server_has_a_word_of_its_own() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn the_header_has_the_name_that_it_is_given() {
     const NAME: HeaderName = HeaderName::from_static("x-acme-criticality");
     let layer = CriticalityLayer::new().header(NAME);
@@ -155,7 +158,7 @@ async fn the_header_has_the_name_that_it_is_given() {
     assert_eq!(seen(&layer, request).await, Criticality::SheddablePlus);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn it_is_in_scope_within_and_nowhere_else() {
     let layer = CriticalityLayer::new().by(|_| Some(Criticality::Sheddable));
     let service = layer.layer(service_fn(|_: Request<()>| async {
@@ -177,7 +180,7 @@ async fn it_is_in_scope_within_and_nowhere_else() {
 }
 
 /// What is made of the context within, its cancellation, is the one outside.
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn the_rest_of_the_context_is_as_it_is_around() {
     let kept = Arc::new(Mutex::new(None));
     let service = ServiceBuilder::new()
@@ -216,7 +219,7 @@ impl Body for Tell {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_body_keeps_it_where_a_layer_within_carries_the_context() {
     let sheddable = || CriticalityLayer::new().by(|_| Some(Criticality::Sheddable));
     let tell = || service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Tell(false))) });
@@ -303,7 +306,7 @@ async fn three_tiers(first: CriticalityLayer, request: Request<()>) -> Vec<Criti
     saw.lock().unwrap().clone()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn three_tiers_pass_it_on() {
     for criticality in Criticality::ALL {
         let edge = CriticalityLayer::new().by(move |_| Some(criticality));
@@ -311,7 +314,7 @@ async fn three_tiers_pass_it_on() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn what_a_stranger_forges_is_not_passed_on_by_a_tier_that_copies_headers() {
     let forged = request(&["critical-plus", "critical-plus"]);
     assert_eq!(three_tiers(trusting(), forged).await, [Criticality::Critical; 3]);
@@ -319,7 +322,7 @@ async fn what_a_stranger_forges_is_not_passed_on_by_a_tier_that_copies_headers()
     assert_eq!(three_tiers(trusting(), lowered).await, [Criticality::Sheddable; 3]);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn the_default_is_not_written() {
     let echo = service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
     let client = PropagateCriticalityLayer::default()
@@ -352,7 +355,7 @@ impl<R> Service<R> for Probe {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn readiness_is_the_inner_service_s_and_nothing_is_allocated() {
     let mut service = ServiceBuilder::new()
         .layer(trusting())

@@ -1,6 +1,9 @@
 //! What the deadline layers do with time, on a paused clock. What they do on sockets is in `tiers.rs` and `bodies.rs`.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     convert::Infallible,
     future::pending,
@@ -65,7 +68,7 @@ fn grpc(timeout: &str) -> Request<()> {
         .unwrap()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_header_is_read_and_capped_and_the_default_is_for_who_brings_none() {
     let layer = DeadlineLayer::new(SECOND * 10).max(SECOND * 20);
     for (request, expected) in [
@@ -90,7 +93,7 @@ async fn a_header_is_read_and_capped_and_the_default_is_for_who_brings_none() {
     assert_eq!(layer.snapshot().invalid, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_headers_of_a_mesh_are_read_where_asked() {
     let layer = DeadlineLayer::new(SECOND).headers(DeadlineHeaders::ENVOY);
     let envoy = get(&[("x-envoy-expected-rq-timeout-ms", "250"), ("x-request-timeout-ms", "1")]);
@@ -109,7 +112,7 @@ async fn the_headers_of_a_mesh_are_read_where_asked() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn strangers_are_not_read_where_trust_says_so() {
     let layer = DeadlineLayer::new(SECOND).trust(|head| head.headers.contains_key("x-from-our-edge"));
     let stranger = get(&[("x-request-timeout-ms", "500")]);
@@ -125,7 +128,7 @@ async fn strangers_are_not_read_where_trust_says_so() {
     assert_eq!(server(layer, Duration::ZERO).oneshot(edge).await.unwrap().body(), "500");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn without_a_default_there_is_a_deadline_only_where_one_is_brought() {
     let layer = DeadlineLayer::from_headers();
     assert_eq!(
@@ -140,7 +143,7 @@ async fn without_a_default_there_is_a_deadline_only_where_one_is_brought() {
     assert_eq!(server(layer, SECOND).oneshot(hurried).await.unwrap().status(), 504);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_deadline_outside_bounds_the_one_inside() {
     let context = Context::default().with_timeout(Duration::from_millis(300));
     let response = context
@@ -150,7 +153,7 @@ async fn a_deadline_outside_bounds_the_one_inside() {
     assert_eq!(response.body(), "300");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn strict_rejects_what_cannot_be_read() {
     let layer = DeadlineLayer::new(SECOND).strict();
     let response = server(layer.clone(), Duration::ZERO)
@@ -171,7 +174,7 @@ async fn strict_rejects_what_cannot_be_read() {
     assert_eq!(layer.snapshot().invalid, 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_is_late_on_arrival_never_reaches_the_handler() {
     let called = Arc::new(AtomicU32::new(0));
     let count = called.clone();
@@ -200,7 +203,7 @@ async fn what_is_late_on_arrival_never_reaches_the_handler() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_handler_that_is_late_is_dropped_and_the_answer_is_on_time() {
     let start = Instant::now();
     let response = server(DeadlineLayer::new(SECOND), SECOND * 60)
@@ -220,7 +223,7 @@ async fn a_handler_that_is_late_is_dropped_and_the_answer_is_on_time() {
     assert_eq!(response.headers()["grpc-status"], "4");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_client_that_fails_by_the_same_deadline_is_late_and_not_broken() {
     let service =
         ServiceBuilder::new()
@@ -237,7 +240,7 @@ async fn a_client_that_fails_by_the_same_deadline_is_late_and_not_broken() {
         .unwrap_err();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_answer_made_at_the_deadline_is_not_taken_back() {
     // The call that the handler waits for has the same deadline, and is late first.
     let call = ServiceBuilder::new()
@@ -264,7 +267,7 @@ async fn an_answer_made_at_the_deadline_is_not_taken_back() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn time_in_a_queue_counts() {
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(SECOND))
@@ -285,7 +288,7 @@ async fn time_in_a_queue_counts() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn errors_of_the_service_pass_unchanged() {
     #[derive(Debug, PartialEq)]
     struct Own;
@@ -336,7 +339,7 @@ fn of_type(content_type: &str) -> Request<()> {
         .unwrap()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_late_grpc_stream_ends_with_trailers() {
     let frames = cut(of_type("application/grpc"), message()).await;
     let trailers = frames[3].as_ref().unwrap().trailers_ref().unwrap();
@@ -346,7 +349,7 @@ async fn a_late_grpc_stream_ends_with_trailers() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_late_grpc_web_stream_ends_with_a_trailer_frame_at_a_boundary() {
     let frames = cut(of_type("application/grpc-web+proto"), message()).await;
     let last = frames[3].as_ref().unwrap().data_ref().unwrap();
@@ -356,7 +359,7 @@ async fn a_late_grpc_web_stream_ends_with_a_trailer_frame_at_a_boundary() {
     assert!(broken[3].is_err(), "in mid-message nothing else can be said");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_late_connect_stream_ends_with_an_envelope_at_a_boundary() {
     let frames = cut(of_type("application/connect+proto"), message()).await;
     let last = frames[3].as_ref().unwrap().data_ref().unwrap();
@@ -365,7 +368,7 @@ async fn a_late_connect_stream_ends_with_an_envelope_at_a_boundary() {
     assert!(cut(of_type("application/connect+proto"), message().slice(..6)).await[3].is_err());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn any_other_late_body_breaks_with_the_rejection() {
     for request in [
         get(&[]),
@@ -378,7 +381,7 @@ async fn any_other_late_body_breaks_with_the_rejection() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_late_body_of_a_declared_length_is_never_ended_in_good_order() {
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(SECOND))
@@ -395,7 +398,7 @@ async fn a_late_body_of_a_declared_length_is_never_ended_in_good_order() {
     assert!(response.into_body().collect().await.is_err());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_body_read_in_time_is_untouched_and_says_its_size() {
     let service = ServiceBuilder::new()
         .layer(DeadlineLayer::new(SECOND))
@@ -430,7 +433,7 @@ fn left(millis: u64) -> Context {
     Context::default().with_timeout(Duration::from_millis(millis))
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_remains_is_written_in_the_requests_protocol() {
     let layer = PropagateDeadlineLayer::new;
     assert_eq!(
@@ -453,7 +456,7 @@ async fn what_remains_is_written_in_the_requests_protocol() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_is_there_is_replaced_not_added_to() {
     let stale = get(&[
         ("x-request-timeout-ms", "9000"),
@@ -466,7 +469,7 @@ async fn what_is_there_is_replaced_not_added_to() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_margin_and_a_maximum_are_taken_off() {
     let layer = PropagateDeadlineLayer::new()
         .margin(Duration::from_millis(10))
@@ -485,7 +488,7 @@ async fn a_margin_and_a_maximum_are_taken_off() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn nothing_is_sent_when_nothing_remains() {
     let layer = PropagateDeadlineLayer::new();
     let context = Context::default().with_timeout(Duration::from_micros(999));
@@ -502,14 +505,14 @@ async fn nothing_is_sent_when_nothing_remains() {
     assert_eq!(layer.snapshot().not_sent, 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_deadline_too_long_for_its_header_is_left_out() {
     let ages = Context::default().with_timeout(SECOND * 3600 * 1_000_000_000);
     let plain = sent(PropagateDeadlineLayer::new(), ages, get(&[])).await;
     assert_eq!((plain.status().as_u16(), plain.body().as_str()), (200, ""));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_call_that_lost_its_context_is_found() {
     let counts = PropagateDeadlineLayer::new().require_deadline();
     assert_eq!(sent(counts.clone(), Context::default(), get(&[])).await.status(), 200);
@@ -525,7 +528,7 @@ async fn a_call_that_lost_its_context_is_found() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_client_call_ends_at_its_deadline_though_no_server_enforces_it() {
     let client = ServiceBuilder::new()
         .layer(PropagateDeadlineLayer::new())
@@ -538,7 +541,7 @@ async fn a_client_call_ends_at_its_deadline_though_no_server_enforces_it() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn each_attempt_is_told_what_then_remains() {
     let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let tell = told.clone();
@@ -563,7 +566,7 @@ async fn each_attempt_is_told_what_then_remains() {
 
 // === timeouts ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_timeout_is_a_child_deadline_in_any_service() {
     let service = ServiceBuilder::new()
         .layer(TimeoutLayer::new(SECOND).typed())
@@ -579,7 +582,7 @@ async fn a_timeout_is_a_child_deadline_in_any_service() {
     assert_eq!(late.downcast_ref::<Rejection>().unwrap().layer(), "timeout");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_timeout_around_http_covers_the_body() {
     let service = ServiceBuilder::new()
         .layer(TimeoutLayer::new(SECOND))
@@ -591,7 +594,7 @@ async fn a_timeout_around_http_covers_the_body() {
     assert!(body.collect().await.unwrap_err().is::<Rejection>());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_call_that_never_waits_never_touches_a_timer() {
     // Without a time driver a timer panics: this runtime has none.
     std::thread::spawn(|| {

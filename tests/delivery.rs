@@ -66,7 +66,7 @@ fn pooled(version: Version) -> impl Pooled {
 
 // === no connection ===
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_refused_connection_sends_nothing() {
     let (listener, address) = listener().await;
     drop(listener);
@@ -79,7 +79,7 @@ async fn a_refused_connection_sends_nothing() {
     assert_eq!(of(&io::Error::other(error)), Delivery::NotSent);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_name_that_is_not_found_sends_nothing() {
     let nowhere = service_fn(|_| async { Err::<std::iter::Empty<SocketAddr>, _>(io::Error::other("no such name")) });
     let connector = ReuseLayer::new().layer(HttpConnector::new_with_resolver(nowhere));
@@ -88,7 +88,7 @@ async fn a_name_that_is_not_found_sends_nothing() {
     assert_eq!(fails(&client, request).await, Delivery::NotSent);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_request_on_a_connection_that_was_closed_before_sends_nothing() {
     for version in VERSIONS {
         let address = serve(|mut socket| async move {
@@ -155,7 +155,7 @@ fn post(address: SocketAddr, bytes: usize) -> Request<Body> {
     request
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_connection_that_had_answered_and_breaks_was_reused() {
     for ending in ENDINGS {
         for bytes in [0, 100, 8 << 20] {
@@ -172,7 +172,7 @@ async fn a_connection_that_had_answered_and_breaks_was_reused() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_fresh_connection_that_breaks_may_have_been_heard() {
     for ending in ENDINGS {
         for bytes in [0, 100, 8 << 20] {
@@ -183,7 +183,7 @@ async fn a_fresh_connection_that_breaks_may_have_been_heard() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_connection_that_breaks_in_its_answer_was_heard() {
     for ending in ENDINGS {
         for last_words in ["H", "HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 100 Continue\r\n\r\n"] {
@@ -199,7 +199,7 @@ async fn a_connection_that_breaks_in_its_answer_was_heard() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn without_the_layer_nothing_is_known_of_a_connection() {
     let address = breaks_after(1, "", Ending::Close).await;
     let client = support::client::<Body>(Version::Http1);
@@ -208,7 +208,7 @@ async fn without_the_layer_nothing_is_known_of_a_connection() {
     assert_eq!(of(&error), Delivery::Unknown);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn reuse_does_not_keep_a_request_from_its_answer() {
     let address =
         support::serve(axum::Router::new().fallback(|body: Bytes| async move { body.len().to_string() })).await;
@@ -276,7 +276,7 @@ fn reset(code: u32) -> (u8, u32, Vec<u8>) {
     (RST_STREAM, 1, code.to_be_bytes().to_vec())
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn http2_says_what_was_not_processed() {
     const NO_ERROR: u32 = 0;
     const INTERNAL_ERROR: u32 = 2;
@@ -316,7 +316,7 @@ async fn http2_says_what_was_not_processed() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_request_after_a_goaway_is_not_sent() {
     let address = answers_frames(vec![goaway(0, 0)]).await;
     let mut connection = Connection::open(address, Version::Http2).await;
@@ -325,7 +325,7 @@ async fn a_request_after_a_goaway_is_not_sent() {
     assert_eq!(of(&error), Delivery::NotSent, "{error:?}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn h2_itself_says_the_same() {
     let address = answers_frames(vec![goaway(0, 0)]).await;
     let socket = TcpStream::connect(address).await.unwrap();
@@ -355,7 +355,7 @@ impl http_body::Body for Unreachable {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_body_that_fails_says_nothing_of_its_request() {
     let address = support::serve(axum::Router::new().fallback(|_: Bytes| async {})).await;
     for version in VERSIONS {
@@ -372,7 +372,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (listener, address) = listener().await;
-    tokio::spawn(async move {
+    support::leakless::serves(async move {
         while let Ok((socket, _)) = listener.accept().await {
             tokio::spawn(connection(socket));
         }

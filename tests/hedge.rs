@@ -1,6 +1,8 @@
 //! Hedges: who gets company, who wins, who pays, and what becomes of the losers.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
 #[path = "support/script.rs"]
 mod script;
 
@@ -36,7 +38,7 @@ fn slow(status_code: u16, millis: u32) -> Answer {
     late(millis * MS, status(status_code, ""))
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn who_is_quick_stays_alone() {
     let script = Script::new([slow(200, 9)]);
     let layer = HedgeLayer::after(10 * MS);
@@ -45,7 +47,7 @@ async fn who_is_quick_stays_alone() {
     assert_eq!((script.attempts(), layer.snapshot().hedges), (1, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn who_is_slow_gets_company_and_the_first_to_answer_wins() {
     let script = Script::new([slow(200, 500), slow(201, 5)]);
     let layer = HedgeLayer::after(10 * MS);
@@ -67,7 +69,7 @@ async fn who_is_slow_gets_company_and_the_first_to_answer_wins() {
     assert_eq!((now.hedges, now.won), (1, 1));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_first_attempt_can_win_all_the_same() {
     let script = Script::new([slow(200, 12), slow(201, 500)]);
     let layer = HedgeLayer::after(10 * MS);
@@ -76,7 +78,7 @@ async fn the_first_attempt_can_win_all_the_same() {
     assert_eq!((layer.snapshot().hedges, layer.snapshot().won), (1, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn losers_are_dropped_and_their_contexts_superseded() {
     let script = Script::new([Answer::Hang, slow(200, 5)]);
     let response = HedgeLayer::after(10 * MS)
@@ -92,7 +94,7 @@ async fn losers_are_dropped_and_their_contexts_superseded() {
     assert_eq!(seen[1].context.check(), Err(Cancelled::Finished));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_caller_that_leaves_ends_all_attempts() {
     let script = Script::new([Answer::Hang, Answer::Hang]);
     let client = HedgeLayer::after(10 * MS).layer(script.clone());
@@ -104,7 +106,7 @@ async fn a_caller_that_leaves_ends_all_attempts() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn only_what_may_be_sent_twice_is() {
     for (method, hedged) in [
         (Method::GET, 2),
@@ -130,7 +132,7 @@ async fn only_what_may_be_sent_twice_is() {
     assert_eq!(script.attempts(), 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_failure_starts_the_next_early() {
     for answer in [status(503, ""), broken()] {
         let script = Script::new([late(5 * MS, answer)]);
@@ -145,7 +147,7 @@ async fn a_failure_starts_the_next_early() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_failure_of_another_kind_is_the_answer() {
     let script = Script::new([status(500, "")]);
     let response = HedgeLayer::after(10 * MS)
@@ -159,7 +161,7 @@ async fn a_failure_of_another_kind_is_the_answer() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn pushback_is_honoured() {
     let call = || {
         let request = Request::post("http://upstream/pkg.Service/Method").header("content-type", "application/grpc");
@@ -189,7 +191,7 @@ async fn pushback_is_honoured() {
     assert_eq!((script.attempts(), response.headers().get("grpc-status")), (2, None));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn when_all_have_failed_the_last_failure_is_the_answer_and_marked() {
     let script = Script::new([slow(503, 20), slow(502, 5)]);
     let response = HedgeLayer::after(10 * MS)
@@ -205,7 +207,7 @@ async fn when_all_have_failed_the_last_failure_is_the_answer_and_marked() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "503");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_hedge_is_paid_from_the_budget_of_the_retries() {
     let budget = Budget::builder()
         .ratio(0.0)
@@ -230,7 +232,7 @@ async fn a_hedge_is_paid_from_the_budget_of_the_retries() {
     assert_eq!(script.attempts(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_limit_below_is_not_asked_again_and_what_was_paid_comes_back() {
     let budget = Budget::default();
     let script = Script::new([slow(200, 50)]);
@@ -243,7 +245,7 @@ async fn a_limit_below_is_not_asked_again_and_what_was_paid_comes_back() {
     assert_eq!((budget.snapshot().granted, budget.snapshot().returned), (1, 1));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn nothing_is_sent_in_vain() {
     let hedge = HedgeLayer::after(10 * MS);
     // Not ready:
@@ -271,7 +273,7 @@ async fn nothing_is_sent_in_vain() {
     assert_eq!(hedge.budgets().snapshot()[0].1.granted, 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_delay_is_the_quantile_of_the_destination() {
     let hedge = HedgeLayer::quantile(0.95);
     // Nothing is known yet:
@@ -291,7 +293,7 @@ async fn the_delay_is_the_quantile_of_the_destination() {
     assert_eq!(script.attempts(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn when_everything_is_slow_the_budget_bounds_the_load() {
     let hedge = HedgeLayer::after(10 * MS);
     let script = Script::new((0..10_000).map(|_| slow(200, 50)));
@@ -305,7 +307,7 @@ async fn when_everything_is_slow_the_budget_bounds_the_load() {
 }
 
 /// Found through the gateway, where a retry around a hedge brought their budget each request twice.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_request_counts_once_for_a_budget_that_two_layers_share() {
     let budget = Budget::builder()
         .ratio(0.5)

@@ -1,6 +1,9 @@
 //! Concurrency limits under random histories: what holds whatever happens, in whatever order.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     pin::Pin,
     sync::{
@@ -211,7 +214,7 @@ proptest! {
 }
 
 /// Threads that come and go as fast as they can, each by another way.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4, crate = "leakless")]
 async fn under_threads_there_are_never_more_inside_than_the_limit() {
     const LIMIT: usize = 3;
     for queue in [0, 2, 64] {

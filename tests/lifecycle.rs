@@ -21,6 +21,8 @@
 
 #[path = "lifecycle/at_any_time.rs"]
 mod at_any_time;
+#[path = "support/leakless.rs"]
+mod leakless;
 
 use std::{
     sync::{Arc, Mutex},
@@ -34,6 +36,7 @@ use buttress::{
     testing::leak,
 };
 use http::Request;
+use leakless::named;
 use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 
@@ -43,7 +46,7 @@ fn life() -> Lifecycle {
     Lifecycle::builder().budget(24 * S).build().unwrap()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn with_nothing_to_do_it_ends_at_once_and_clean() {
     let life = life();
     life.handle().shutdown();
@@ -53,7 +56,7 @@ async fn with_nothing_to_do_it_ends_at_once_and_clean() {
     assert_eq!((report.cause, start.elapsed()), (Cause::Asked, Duration::ZERO));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn readiness_says_no_before_anything_else_ends() {
     let life = Lifecycle::builder().ready_delay(5 * S).build().unwrap();
     let (handle, readiness) = (life.handle(), life.readiness());
@@ -88,7 +91,7 @@ async fn readiness_says_no_before_anything_else_ends() {
     assert_eq!(run.await.unwrap().took(), 5 * S);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_drain_waits_for_what_requests_started_and_no_longer_than_it_may() {
     for (work, drained) in [(3, 3), (60, 23)] {
         let life = life();
@@ -108,7 +111,7 @@ async fn a_drain_waits_for_what_requests_started_and_no_longer_than_it_may() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn hooks_close_in_reverse_order_and_their_failures_are_told() {
     let life = life();
     let closed = Arc::new(Mutex::new(Vec::new()));
@@ -133,7 +136,7 @@ async fn hooks_close_in_reverse_order_and_their_failures_are_told() {
     assert_eq!(report.aborted[0].work.kind, Kind::Hook);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_hook_that_fails_or_panics_does_not_keep_the_others_from_closing() {
     let life = life();
     let closed = Arc::new(Mutex::new(Vec::new()));
@@ -160,7 +163,7 @@ async fn a_hook_that_fails_or_panics_does_not_keep_the_others_from_closing() {
     assert!(!report.is_clean());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_critical_task_that_ends_fails_or_panics_ends_the_process() {
     for (end, told) in [("ends", "ended"), ("fails", "failed: no more"), ("panics", "panicked")] {
         let life = life();
@@ -181,7 +184,7 @@ async fn a_critical_task_that_ends_fails_or_panics_ends_the_process() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_critical_task_is_told_when_all_requests_have_ended() {
     let life = life();
     let handle = life.handle();
@@ -194,7 +197,7 @@ async fn a_critical_task_is_told_when_all_requests_have_ended() {
     drop(task);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_report_names_what_was_aborted() {
     let life = Lifecycle::builder().budget(8 * S).grace(2 * S).build().unwrap();
     let handle = life.handle();
@@ -215,7 +218,7 @@ async fn the_report_names_what_was_aborted() {
     let named: Vec<_> = report
         .aborted
         .iter()
-        .map(|ended| (ended.work.to_string(), ended.age))
+        .map(|ended| (named(&ended.work), ended.age))
         .collect();
     assert_eq!(named[0], ("task stuck".to_owned(), 9 * S));
     assert_eq!(named[1].0, "detached mail");
@@ -225,7 +228,7 @@ async fn the_report_names_what_was_aborted() {
     assert!(detached.await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn code_that_blocks_is_left_behind_and_named() {
     let life = Lifecycle::builder()
         .budget(Duration::ZERO)
@@ -240,13 +243,13 @@ async fn code_that_blocks_is_left_behind_and_named() {
     });
     handle.shutdown();
     let report = life.run().await;
-    assert_eq!(report.stuck[0].work.to_string(), "blocking crunch");
+    assert_eq!(named(&report.stuck[0].work), "blocking crunch");
     release.send(()).unwrap();
     // It was told.
     assert_eq!(blocking.await.unwrap(), Err(Cancelled::ShuttingDown));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_is_started_too_late_is_not_started() {
     let life = life();
     let handle = life.handle();
@@ -259,7 +262,7 @@ async fn what_is_started_too_late_is_not_started() {
     assert_eq!(handle.phase(), Phase::Ended);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn two_lifecycles_do_not_meet() {
     let (one, other) = (life(), life());
     let task = other

@@ -25,7 +25,7 @@ use self::support::{
 async fn serve(router: Router) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, router).into_future());
+    support::leakless::serves(axum::serve(listener, router).into_future());
     address
 }
 
@@ -40,7 +40,7 @@ async fn until_in_flight(limit: &ConcurrencyLimit, count: usize) {
 }
 
 /// tower's own limit lets in all ten: one each for every route and connection.
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_limit_of_one_admits_one_over_ten_connections_and_five_routes() {
     let (entered, mut inside) = mpsc::channel(10);
     let gate = Arc::new(Semaphore::new(0));
@@ -100,7 +100,7 @@ async fn ask(streams: &mut Streams, address: std::net::SocketAddr) -> Response<h
     soon(streams.send_request(request)).await.unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_second_stream_is_refused_while_the_first_body_is_unread() {
     let layer = ConcurrencyLimitLayer::new(1).queue(0);
     let limit = layer.limit();
@@ -123,7 +123,7 @@ async fn a_second_stream_is_refused_while_the_first_body_is_unread() {
 }
 
 /// Its deadline is not seen where nobody polls its body; the next who comes sees it.
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn a_reader_who_stalls_loses_its_place_once_its_deadline_has_passed() {
     let layer = ConcurrencyLimitLayer::new(1).queue(0);
     let limit = layer.limit();

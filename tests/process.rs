@@ -253,7 +253,7 @@ fn nothing_is_lost(exit: &Exit, heard: &Answers) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "support::leakless")]
 async fn what_is_under_way_ends_by_itself_and_the_process_in_order() {
     let mut up = Up::start(&["20000"]).await;
     let hanging = [up.hang(Version::Http1).await, up.hang(Version::Http2).await];
@@ -313,7 +313,7 @@ impl Stuck {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "support::leakless")]
 async fn what_is_stuck_is_ended_and_named_and_nothing_that_was_accepted_is_lost() {
     let stuck = Stuck::start("1000").await;
     stuck.up.process.signal("TERM").await;
@@ -321,7 +321,7 @@ async fn what_is_stuck_is_ended_and_named_and_nothing_that_was_accepted_is_lost(
 }
 
 /// The budget is longer than the test waits.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "support::leakless")]
 async fn a_second_sigterm_exits_within_the_grace() {
     let mut stuck = Stuck::start("3600000").await;
     stuck.up.process.signal("TERM").await;

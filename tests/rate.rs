@@ -2,6 +2,9 @@
 #![cfg(feature = "rate")]
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     convert::Infallible,
     future::IntoFuture,
@@ -58,7 +61,7 @@ async fn passes(layer: &RateLimitLayer, request: impl Fn() -> Request<()>) -> us
     passed
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_is_written_is_what_happens() {
     for (quota, at_once, in_a_second, in_a_minute) in [
         (Quota::per_second(3), 3, 3, 3),
@@ -77,7 +80,7 @@ async fn what_is_written_is_what_happens() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_rejection_says_when_to_come_back() {
     let layer = RateLimitLayer::new(Quota::per_minute(5));
     let service = layer.layer(service_fn(hello));
@@ -106,7 +109,7 @@ async fn a_rejection_says_when_to_come_back() {
     assert_eq!(service.oneshot(get()).await.unwrap().status(), 200, "as it was told");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn grpc_hears_it_as_grpc() {
     let service = RateLimitLayer::new(Quota::every(SECOND).burst(0)).layer(service_fn(hello));
     let grpc = || {
@@ -134,7 +137,7 @@ async fn grpc_hears_it_as_grpc() {
     assert_eq!(over.headers()["ratelimit"], r#""quota";r=0;t=1"#);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn of_several_quotas_the_strictest_answers_and_none_is_spent_for_nothing() {
     let quotas = [Quota::per_second(10), Quota::per_hour(25)];
     for layer in [RateLimitLayer::new(quotas), RateLimitLayer::new(quotas).by(|_| "all")] {
@@ -160,7 +163,7 @@ async fn of_several_quotas_the_strictest_answers_and_none_is_spent_for_nothing()
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn each_key_has_a_quota_of_its_own() {
     let layer = RateLimitLayer::new(Quota::per_minute(5)).by_header(API_KEY);
     let huge = "x".repeat(100_000);
@@ -181,7 +184,7 @@ async fn each_key_has_a_quota_of_its_own() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_quota_can_depend_on_the_key() {
     let layer = RateLimitLayer::new(Quota::per_minute(5)).quota_for(
         |arrival| Some(arrival.head()?.headers.get(API_KEY)?.clone()),
@@ -215,7 +218,7 @@ fn from(peer: &str, forwarded: Option<&str>) -> Request<()> {
     request
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_forged_address_changes_nothing() {
     let forging = || from("192.0.2.1", Some(&format!("10.0.0.{}", fastrand::u8(..))));
     let direct = RateLimitLayer::new(Quota::per_minute(5)).by_client(ClientAddress::new());
@@ -228,7 +231,7 @@ async fn a_forged_address_changes_nothing() {
     assert_eq!(passes(&proxied, || from("192.0.2.1", Some("203.0.113.8"))).await, 5);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn without_an_address_all_share_one_bucket() {
     let layer = RateLimitLayer::new(Quota::per_minute(5)).by_client(ClientAddress::new().trusted_hops(1));
     let nowhere = ["unknown", "_hidden", "", "nonsense"];
@@ -241,7 +244,7 @@ async fn without_an_address_all_share_one_bucket() {
     assert_eq!(passes(&unsaid, get).await, 5);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_network_is_one_client() {
     let layer = RateLimitLayer::new(Quota::per_minute(5)).by_client(ClientAddress::new());
     let hopping = || from(&format!("2001:db8:1:2::{:x}", fastrand::u16(..)), None);
@@ -251,7 +254,7 @@ async fn a_network_is_one_client() {
     assert_eq!(passes(&layer, || from("::ffff:192.0.2.1", None)).await, 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn services_of_one_layer_share_its_state() {
     let layer = RateLimitLayer::new(Quota::per_minute(5));
     assert_eq!(passes(&layer, get).await, 5);
@@ -268,7 +271,7 @@ async fn services_of_one_layer_share_its_state() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn answers_tell_the_quota_where_it_is_asked_for() {
     let silent = RateLimitLayer::new(Quota::per_minute(5)).layer(service_fn(hello));
     assert!(silent.oneshot(get()).await.unwrap().headers().is_empty());
@@ -299,7 +302,7 @@ async fn answers_tell_the_quota_where_it_is_asked_for() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn whoever_waits_is_served_in_turn_and_on_time() {
     let start = Instant::now();
     let served = Arc::new(Mutex::new(Vec::new()));
@@ -334,7 +337,7 @@ async fn whoever_waits_is_served_in_turn_and_on_time() {
     assert_eq!((snapshot.allowed, snapshot.waited, snapshot.rejected), (2, 10, 8));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_wait_that_cannot_succeed_is_not_waited_out() {
     let layer = RateLimitLayer::new(Quota::every(10 * SECOND)).wait(60 * SECOND);
     let service = ServiceBuilder::new().layer(layer).service(service_fn(hello));
@@ -349,7 +352,7 @@ async fn a_wait_that_cannot_succeed_is_not_waited_out() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn whoever_leaves_gives_the_place_back_that_nobody_stands_behind() {
     for layer in [
         RateLimitLayer::new(Quota::every(SECOND)).wait(60 * SECOND),
@@ -375,7 +378,7 @@ async fn whoever_leaves_gives_the_place_back_that_nobody_stands_behind() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_wait_knows_the_deadline_of_the_context() {
     let layer = RateLimitLayer::new(Quota::every(SECOND)).wait(60 * SECOND).typed();
     let service = layer.layer(service_fn(|(): ()| async { Ok::<_, BoxError>(()) }));
@@ -385,7 +388,7 @@ async fn a_wait_knows_the_deadline_of_the_context() {
     assert_eq!(error.downcast_ref::<Rejection>().unwrap().reason(), Reason::Quota);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_limit_that_rejects_needs_no_clone_and_counts_calls_alone() {
     struct NotClone;
     impl Service<Request<()>> for NotClone {
@@ -477,7 +480,7 @@ fn a_rejection_allocates_its_headers_alone() {
     assert!(used.count_total <= 5, "{}", used.count_total);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn times_without_end_are_no_trouble() {
     let layer = RateLimitLayer::new(Quota::every(Duration::MAX)).wait(Duration::MAX);
     let service = layer.layer(service_fn(hello));
@@ -492,7 +495,7 @@ async fn times_without_end_are_no_trouble() {
     assert_eq!((waiting.len(), layer.snapshot().rejected), (1, 99));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn under_axum_it_can_wait() {
     let app: axum::Router = axum::Router::new()
         .route("/", axum::routing::get(|| async { "hello" }))
@@ -516,7 +519,7 @@ async fn under_axum_it_can_wait() {
 }
 
 /// tower's limit, put around a router, is one limit per route and connection: 50 of 50 requests pass a limit of 5.
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn under_axum_five_an_hour_are_five_over_all_connections_and_routes() {
     let client = ClientAddress::new().peer(|head| {
         let ConnectInfo(address) = head.extensions.get::<ConnectInfo<SocketAddr>>()?;

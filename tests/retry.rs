@@ -1,6 +1,8 @@
 //! Retries: what is tried again, when, at whose cost, and what the caller gets.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
 #[path = "support/script.rs"]
 mod script;
 
@@ -63,7 +65,7 @@ async fn attempts(layer: &RetryLayer, answer: Answer, request: Request<Body>) ->
 
 // === what is retried ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn http_is_retried_by_method_and_status() {
     let hinted = "retry-after: 1";
     for (answer, headers, idempotent, post) in [
@@ -107,14 +109,14 @@ async fn http_is_retried_by_method_and_status() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_error_of_the_transport_is_retried_where_that_is_safe() {
     let layer = RetryLayer::http();
     assert_eq!(attempts(&layer, broken(), get()).await, 2);
     assert_eq!(attempts(&layer, broken(), request(&Method::POST)).await, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn grpc_is_retried_by_code() {
     let pushback = "grpc-retry-pushback-ms: 5";
     for (code, headers, expected) in [
@@ -146,7 +148,7 @@ async fn grpc_is_retried_by_code() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_is_not_retried_can_be_asked_for() {
     let conflict = || status(409, "");
     let layer = RetryLayer::http().retry_status(StatusCode::CONFLICT);
@@ -174,7 +176,7 @@ async fn what_is_not_retried_can_be_asked_for() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_classifier_of_ones_own_is_one_line() {
     let teapot = RetryLayer::with(|attempt: &Attempt<'_>| match attempt.status {
         Some(StatusCode::IM_A_TEAPOT) => Verdict::RetryAtOnce,
@@ -190,7 +192,7 @@ async fn a_classifier_of_ones_own_is_one_line() {
 
 // === when ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_hint_is_waited_for_and_some_more() {
     let script = Script::new([status(503, "retry-after: 2")]);
     RetryLayer::http().layer(script.clone()).oneshot(get()).await.unwrap();
@@ -198,7 +200,7 @@ async fn a_hint_is_waited_for_and_some_more() {
     assert!(at >= 2_000 * MS && at <= 2_501 * MS, "{at:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_grpc_pushback_is_waited_for_exactly() {
     let script = Script::new([
         grpc(14, "grpc-retry-pushback-ms: 700"),
@@ -213,7 +215,7 @@ async fn a_grpc_pushback_is_waited_for_exactly() {
     assert_eq!(at, [Duration::ZERO, 700 * MS, 700 * MS]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn without_a_hint_it_is_the_backoff_with_full_jitter() {
     let layer = RetryLayer::http().budget(plenty());
     let mut waits = Vec::new();
@@ -233,7 +235,7 @@ async fn without_a_hint_it_is_the_backoff_with_full_jitter() {
     assert!(waits.iter().any(|(_, second)| *second > 60 * MS));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_wait_that_leaves_no_time_is_not_begun() {
     let script = Script::new([status(503, "retry-after: 2")]);
     let client = RetryLayer::http().layer(script.clone());
@@ -249,7 +251,7 @@ async fn a_wait_that_leaves_no_time_is_not_begun() {
     assert_eq!(Hint::should_retry(response.headers()), None);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_wait_above_the_cap_is_passed_up() {
     let layer = RetryLayer::http();
     assert_eq!(attempts(&layer, status(503, "retry-after: 31"), get()).await, 1);
@@ -265,7 +267,7 @@ async fn a_wait_above_the_cap_is_passed_up() {
     assert_eq!(layer.snapshot().kept(Kept::LongWait), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_hint_of_ones_own_is_read() {
     let layer = RetryLayer::http().read_hints(|headers| {
         let seconds = headers.get("x-ratelimit-reset")?.to_str().ok()?.parse().ok()?;
@@ -278,7 +280,7 @@ async fn a_hint_of_ones_own_is_read() {
 
 // === no attempt after ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn do_not_retry_is_obeyed_and_passed_up() {
     let script = Script::new([status(503, "x-should-retry: false")]);
     let response = RetryLayer::http().layer(script.clone()).oneshot(get()).await.unwrap();
@@ -293,7 +295,7 @@ async fn do_not_retry_is_obeyed_and_passed_up() {
     assert_eq!(script.attempts(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn of_a_chain_only_the_tier_next_to_the_fault_retries() {
     let script = Script::new((0..100).map(|_| status(503, "")));
     let tier = || RetryLayer::http().budget(plenty());
@@ -310,7 +312,7 @@ async fn of_a_chain_only_the_tier_next_to_the_fault_retries() {
     assert_eq!(Hint::should_retry(response.headers()), Some(false));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_grpc_failure_is_marked_by_its_pushback() {
     let script = Script::new((0..100).map(|_| grpc(14, "")));
     let response = RetryLayer::grpc()
@@ -322,7 +324,7 @@ async fn a_grpc_failure_is_marked_by_its_pushback() {
     assert_eq!(Hint::grpc(response.headers()), Some(Hint::DoNotRetry));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_caller_that_left_makes_no_attempt() {
     let script = Script::new([status(503, ""), status(503, "")]);
     let client = RetryLayer::http()
@@ -333,7 +335,7 @@ async fn a_caller_that_left_makes_no_attempt() {
     assert_eq!(script.attempts(), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn work_that_has_ended_makes_no_attempt() {
     let script = Script::new([late(10 * MS, status(503, ""))]);
     let client = RetryLayer::http().layer(script.clone());
@@ -348,7 +350,7 @@ async fn work_that_has_ended_makes_no_attempt() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_empty_budget_gives_the_answer_at_hand_at_once() {
     let budget = Budget::builder()
         .ratio(0.0)
@@ -365,7 +367,7 @@ async fn an_empty_budget_gives_the_answer_at_hand_at_once() {
     assert_eq!(layer.snapshot().kept(Kept::Budget), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn one_budget_is_shared_by_its_clones() {
     let budget = Budget::builder()
         .ratio(0.0)
@@ -382,7 +384,7 @@ async fn one_budget_is_shared_by_its_clones() {
     assert_eq!(budget.snapshot().granted, 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn destinations_have_budgets_of_their_own() {
     let one = || {
         Budget::builder()
@@ -401,7 +403,7 @@ async fn destinations_have_budgets_of_their_own() {
     assert_eq!(script.attempts(), 3 + 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_rejection_of_ours_below_is_not_retried_and_costs_nothing() {
     let budget = Budget::default();
     let limit = ConcurrencyLimitLayer::new(0).queue(0);
@@ -430,7 +432,7 @@ async fn a_rejection_of_ours_below_is_not_retried_and_costs_nothing() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_service_that_is_not_ready_gets_no_retry() {
     let script = Script::new([status(503, ""), status(200, "")]).ready_for(1);
     let layer = RetryLayer::http();
@@ -443,7 +445,7 @@ async fn a_service_that_is_not_ready_gets_no_retry() {
     assert_eq!(layer.budgets().snapshot()[0].1.granted, 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_error_waits_for_a_service_that_is_not_ready() {
     for (timeout, wait) in [(Some(300 * MS), 300), (None, 1_000)] {
         let script = Script::new([broken(), status(200, "")]).ready_for(1);
@@ -459,7 +461,7 @@ async fn an_error_waits_for_a_service_that_is_not_ready() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_attempts_own_timeout_is_retried_and_the_calls_is_not() {
     let script = Script::new([Answer::Hang, Answer::Hang, Answer::Hang]);
     let client = ServiceBuilder::new()
@@ -474,7 +476,7 @@ async fn an_attempts_own_timeout_is_retried_and_the_calls_is_not() {
     assert_eq!((script.attempts(), response.status()), (1, StatusCode::GATEWAY_TIMEOUT));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_is_a_retry_already_is_not_retried_where_that_is_asked() {
     let layer = RetryLayer::http().only_first_attempts();
     let mut again = get();
@@ -489,7 +491,7 @@ async fn what_is_a_retry_already_is_not_retried_where_that_is_asked() {
 
 // === what an attempt is ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn each_attempt_says_which_it_is() {
     let script = Script::new([status(503, ""), status(503, "")]);
     RetryLayer::new().layer(script.clone()).oneshot(get()).await.unwrap();
@@ -517,7 +519,7 @@ async fn each_attempt_says_which_it_is() {
     assert_eq!(seen[1].headers["grpc-previous-rpc-attempts"], "1");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_attempt_is_told_when_another_takes_its_place() {
     let script = Script::new([status(503, "")]);
     let response = RetryLayer::http().layer(script.clone()).oneshot(get()).await.unwrap();
@@ -529,7 +531,7 @@ async fn an_attempt_is_told_when_another_takes_its_place() {
     assert_eq!(seen[1].context.check(), Err(buttress::Cancelled::Finished));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_deadline_is_written_at_each_attempt() {
     let script = Script::new([late(100 * MS, status(503, "retry-after-ms: 400"))]);
     let client = ServiceBuilder::new()
@@ -550,7 +552,7 @@ async fn the_deadline_is_written_at_each_attempt() {
     assert!((400..=500).contains(&left[1]), "{left:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn every_attempt_has_the_whole_body_and_its_trailers() {
     let script = Script::new([status(503, ""), early(status(503, ""))]);
     let (mut send, body) = Channel::<Bytes, BoxError>::new(8);
@@ -573,7 +575,7 @@ async fn every_attempt_has_the_whole_body_and_its_trailers() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_body_beyond_its_cap_or_still_being_sent_is_not_sent_again() {
     let layer = RetryLayer::http().body_limit(3);
     assert_eq!(attempts(&layer, status(503, ""), get()).await, 1);
@@ -582,7 +584,7 @@ async fn a_body_beyond_its_cap_or_still_being_sent_is_not_sent_again() {
 }
 
 /// Seen with hyper, on HTTP/1 and HTTP/2: the task that has the body hears of the end a moment after the caller.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_body_that_comes_back_after_the_error_is_sent_again() {
     let calls = Arc::new(AtomicU32::new(0));
     let transport = {
@@ -615,7 +617,7 @@ async fn a_body_that_comes_back_after_the_error_is_sent_again() {
 
 // === what the caller gets ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_last_answer_is_passed_up_with_its_body() {
     let script = Script::new([status(502, ""), status(503, ""), status(504, "")]);
     let response = RetryLayer::http().layer(script).oneshot(get()).await.unwrap();
@@ -623,7 +625,7 @@ async fn the_last_answer_is_passed_up_with_its_body() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "504");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_snapshot_counts() {
     let layer = RetryLayer::http();
     assert_eq!(attempts(&layer, status(503, ""), get()).await, 2);
@@ -632,7 +634,7 @@ async fn the_snapshot_counts() {
     assert_eq!((now.requests, now.retries, now.recovered), (2, 1, 1));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_background_job_tries_for_longer_and_not_for_ever() {
     let script = Script::new((0..99).map(|_| status(503, "")));
     let response = RetryLayer::http()
@@ -648,7 +650,7 @@ async fn a_background_job_tries_for_longer_and_not_for_ever() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_grpc_law_hears_how_calls_end() {
     let budget = Budget::grpc(10.0, 0.1).unwrap();
     let layer = RetryLayer::grpc().attempts(2).budget(budget.clone());
@@ -681,7 +683,7 @@ async fn the_grpc_law_hears_how_calls_end() {
     assert_eq!(budget.snapshot().tokens, Some(4.1));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_grpc_law_counts_by_status_though_it_come_too_late_to_be_retried() {
     // As C-core does: tests/peers lays the two side by side.
     for (code, tokens) in [(14, 8.0), (10, 8.0), (4, 9.0), (13, 9.0), (3, 9.0), (0, 9.1)] {
@@ -708,7 +710,7 @@ async fn the_grpc_law_counts_by_status_though_it_come_too_late_to_be_retried() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn to_the_grpc_law_a_call_that_the_server_could_not_take_is_no_success() {
     let budget = Budget::grpc(10.0, 0.1).unwrap();
     let layer = RetryLayer::grpc().budget(budget.clone());
@@ -725,7 +727,7 @@ async fn to_the_grpc_law_a_call_that_the_server_could_not_take_is_no_success() {
 }
 
 /// A gateway's innermost service never fails: it makes an answer of its transport's error.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_error_that_is_told_as_an_answer_is_followed_by_its_body_too() {
     let calls = Arc::new(AtomicU32::new(0));
     let seen = calls.clone();
@@ -758,7 +760,7 @@ fn plenty() -> Budget {
 }
 
 /// A layer is as good as its inference: a stack of them, and no type is written.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_stack_of_retries_infers() {
     let script = Script::new([]);
     let client = ServiceBuilder::new()

@@ -1,6 +1,9 @@
 //! What goes first while the process is in trouble, what stays, and when it is over. On a paused clock.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
@@ -111,7 +114,7 @@ async fn storm(server: &Server<LoadShedLayer>, ticks: u32) -> [u32; 4] {
     admitted
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn nothing_is_shed_while_all_is_well() {
     for layer in [Dial::at(0.79).layer(), LoadShedLayer::without_signals()] {
         assert_eq!(storm(&layer.layer(Hello), 20).await, [2000; 4]);
@@ -120,7 +123,7 @@ async fn nothing_is_shed_while_all_is_well() {
 }
 
 /// A server that can do a fifth less than what comes: its queue's delay is the signal.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_sheddable_goes_first_and_the_critical_stays() {
     fastrand::seed(7);
     let delay = QueueDelay::new(TICK);
@@ -150,7 +153,7 @@ async fn the_sheddable_goes_first_and_the_critical_stays() {
     assert!((snapshot.rejected_share - 0.2).abs() < 0.1, "{snapshot:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn in_lasting_trouble_the_bands_go_one_by_one_and_critical_plus_last() {
     fastrand::seed(7);
     let dial = Dial::at(1.0);
@@ -172,7 +175,7 @@ async fn in_lasting_trouble_the_bands_go_one_by_one_and_critical_plus_last() {
 }
 
 /// The share is one of the requests that come, not of the scale: most services have all their traffic in one band.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn where_all_requests_are_of_one_band_a_share_of_it_is_shed_at_once() {
     fastrand::seed(7);
     let server = Dial::at(1.0).layer().layer(Hello);
@@ -184,7 +187,7 @@ async fn where_all_requests_are_of_one_band_a_share_of_it_is_shed_at_once() {
     assert!(rejected > 20, "within half a second: {rejected}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_floor_is_gone_when_the_trouble_is() {
     let dial = Dial::at(1.0);
     let layer = dial.layer();
@@ -196,7 +199,7 @@ async fn the_floor_is_gone_when_the_trouble_is() {
     assert_eq!(layer.policy().snapshot().floor, Floor::NONE);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn after_a_silence_the_first_request_finds_things_as_they_are() {
     let dial = Dial::at(1.0);
     let layer = dial.layer();
@@ -207,7 +210,7 @@ async fn after_a_silence_the_first_request_finds_things_as_they_are() {
     assert!(is_served(&server, Criticality::Sheddable).await);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_worst_signal_counts_and_one_that_is_absent_does_not() {
     struct Absent;
     impl Signal for Absent {
@@ -245,7 +248,7 @@ async fn the_worst_signal_counts_and_one_that_is_absent_does_not() {
     assert!(SetPoint::new(1.0).is_err() && SetPoint::new(0.0).is_err() && SetPoint::new(f64::NAN).is_err());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_signals_are_asked_once_in_a_period_however_many_come() {
     let dial = Dial::default();
     let server = dial.layer().layer(Hello);
@@ -253,7 +256,7 @@ async fn the_signals_are_asked_once_in_a_period_however_many_come() {
     assert!((9..=11).contains(&dial.asked()), "{}", dial.asked());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_key_lives_or_dies_as_one() {
     fastrand::seed(7);
     let user = |head: buttress::context::Head<'_>| Some(hash(head.headers.get("x-user")?));
@@ -280,7 +283,7 @@ async fn a_key_lives_or_dies_as_one() {
     assert!(nobody.contains(&true) && nobody.contains(&false), "each for itself");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_operator_can_hold_the_floor_and_switch_it_off() {
     let dial = Dial::at(1.0);
     let layer = dial.layer();
@@ -296,7 +299,7 @@ async fn an_operator_can_hold_the_floor_and_switch_it_off() {
     assert!(!policy.snapshot().held);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_rejection_speaks_the_protocol_and_says_when_to_come_back() {
     let layer = LoadShedLayer::without_signals().retry_after(Duration::from_secs(8));
     layer.policy().hold(Floor::within(Criticality::CriticalPlus, 1.0));
@@ -321,7 +324,7 @@ async fn a_rejection_speaks_the_protocol_and_says_when_to_come_back() {
     assert_eq!(server.oneshot(grpc).await.unwrap().headers()["grpc-status"], "14");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn any_service_can_be_guarded() {
     let layer = Dial::default().layer().typed();
     let service = layer.layer(service_fn(|number: u32| async move { Ok::<_, BoxError>(number + 1) }));
@@ -331,7 +334,7 @@ async fn any_service_can_be_guarded() {
     assert_eq!(error.downcast_ref::<Rejection>().unwrap().reason(), Reason::Shed);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn services_of_one_layer_share_one_floor_and_a_setting_makes_another_layer() {
     let layer = LoadShedLayer::without_signals();
     let changed = layer.clone().retry_after(TICK);
@@ -344,7 +347,7 @@ async fn services_of_one_layer_share_one_floor_and_a_setting_makes_another_layer
     assert!(!is_served(&elsewhere, Criticality::Critical).await);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_forged_header_saves_nobody() {
     let layer = LoadShedLayer::without_signals();
     layer.policy().hold(Floor::below(Criticality::CriticalPlus));
@@ -364,7 +367,7 @@ async fn a_forged_header_saves_nobody() {
 }
 
 /// What the edge says reaches the tier that is in trouble, and decides there.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_lowest_tier_sheds_by_the_word_of_the_edge() {
     let shed = LoadShedLayer::without_signals();
     shed.policy().hold(Floor::below(Criticality::Critical));
@@ -384,7 +387,7 @@ async fn the_lowest_tier_sheds_by_the_word_of_the_edge() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_signal_that_panics_does_so_once_in_a_period() {
     let layer = LoadShedLayer::without_signals().signal(("broken", || panic!("as planned")));
     let server = layer.layer(Hello);
@@ -404,7 +407,7 @@ async fn blocked(server: &Server<LoadShedLayer>, times: usize) {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_runtime_that_is_blocked_again_and_again_sheds_with_no_monitor() {
     let layer = LoadShedLayer::without_signals().signal(RuntimeLag::new());
     let (server, policy) = (layer.layer(Hello), layer.policy());
@@ -418,7 +421,7 @@ async fn a_runtime_that_is_blocked_again_and_again_sheds_with_no_monitor() {
     assert!(policy.floor().is_none(), "{policy:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_monitor_moves_the_floor_while_nobody_comes() {
     let dial = Dial::at(1.0);
     let layer = dial.layer();
@@ -441,7 +444,7 @@ async fn a_monitor_moves_the_floor_while_nobody_comes() {
     assert!(!policy.snapshot().monitored);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_monitor_tells_how_late_it_is_woken() {
     let layer = LoadShedLayer::without_signals().signal(RuntimeLag::new());
     let (server, policy) = (layer.layer(Hello), layer.policy());
@@ -457,7 +460,7 @@ async fn a_monitor_tells_how_late_it_is_woken() {
     assert!(policy.floor().is_none(), "{policy:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn arrivals_take_over_from_a_monitor_that_is_not_polled() {
     let dial = Dial::at(1.0);
     let layer = dial.layer();
@@ -477,7 +480,7 @@ async fn arrivals_take_over_from_a_monitor_that_is_not_polled() {
     assert!((19..=21).contains(&(dial.asked() - asked)));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_monitor_ends_with_its_layer() {
     let layer = LoadShedLayer::without_signals();
     let monitor = tokio::spawn(layer.policy().monitor());
@@ -490,7 +493,7 @@ async fn a_monitor_ends_with_its_layer() {
     monitor.await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_default_signals_cost_no_allocation_on_the_path_of_a_request() {
     let layer = LoadShedLayer::new();
     let policy = layer.policy();
@@ -547,7 +550,7 @@ impl<R> Service<R> for Moody {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn only_a_service_that_was_ready_is_called() {
     let moody = Moody::default();
     let open = moody.open.clone();
@@ -575,7 +578,7 @@ async fn only_a_service_that_was_ready_is_called() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn tower_s_limit_rejects_instead_of_queueing() {
     let never = service_fn(|(): ()| std::future::pending::<Result<(), BoxError>>());
     let service = ServiceBuilder::new()
@@ -594,7 +597,7 @@ async fn tower_s_limit_rejects_instead_of_queueing() {
 }
 
 /// What the layers are for: they fit around a router without a word about errors.
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn axum_takes_the_layers_as_they_are() {
     let layer = LoadShedLayer::new();
     let policy = layer.policy();

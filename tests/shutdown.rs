@@ -1,6 +1,9 @@
 //! The drill: what it lets pass, and what it finds.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, routing::get};
@@ -87,12 +90,12 @@ async fn careless(_: &Lifecycle) -> Result<SocketAddr, BoxError> {
     Ok(address)
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn an_app_that_drains_passes() {
     testing::shutdown(graceful).slow("/slow").assert().await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_stream_that_outlives_the_process_is_found() {
     let findings = testing::shutdown(graceful)
         .budget(200 * MS)
@@ -106,7 +109,7 @@ async fn a_stream_that_outlives_the_process_is_found() {
     assert_eq!(findings.found.len(), 2, "{findings}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn an_app_that_breaks_what_is_under_way_is_found() {
     let findings = testing::shutdown(abrupt).slow("/slow").run().await;
     let of_slow: Vec<_> = findings.of(Scenario::SlowRequest).collect();
@@ -115,7 +118,7 @@ async fn an_app_that_breaks_what_is_under_way_is_found() {
 }
 
 /// A stream that is cut with its process passes.
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn streams_that_end_with_the_process_pass() {
     let drill = testing::shutdown(abrupt)
         .budget(200 * MS)
@@ -124,6 +127,7 @@ async fn streams_that_end_with_the_process_pass() {
     drill.assert().await;
 }
 
+/// And what is behind it stays, too.
 #[tokio::test]
 async fn a_port_that_stays_open_is_found() {
     let findings = testing::shutdown(careless).budget(200 * MS).grace(100 * MS).run().await;
@@ -135,7 +139,7 @@ async fn a_port_that_stays_open_is_found() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn an_app_that_holds_the_end_up_is_found() {
     let start = async |life: &Lifecycle| {
         drop(life.handle().context().spawn("hangs", std::future::pending::<()>()));
@@ -148,7 +152,7 @@ async fn an_app_that_holds_the_end_up_is_found() {
     assert!(report.contains("aborted: task hangs"), "{report}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_request_that_proves_nothing_is_found() {
     for (path, finding) in [
         ("/quick", vec![Finding::NotSlow]),
@@ -175,7 +179,7 @@ async fn a_request_that_proves_nothing_is_found() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_handle_goes_straight_to_the_abort() {
     let life = Lifecycle::builder()
         .budget(3_600_000 * MS)

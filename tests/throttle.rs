@@ -1,6 +1,9 @@
 //! What the client throttle guarantees around a service, on a clock that stands still unless it is moved.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
@@ -65,7 +68,7 @@ fn counted(throttle: &Throttle) -> (u64, u64) {
     (snapshot.requests, snapshot.accepts)
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_rejection_says_whose_it_is() {
     fastrand::seed(7);
     let layer = ThrottleLayer::new();
@@ -89,7 +92,7 @@ async fn a_rejection_says_whose_it_is() {
     assert_eq!(rejection.wait(), Some(SECOND));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_locally_rejected_are_requests_too() {
     fastrand::seed(7);
     let layer = ThrottleLayer::new();
@@ -102,7 +105,7 @@ async fn the_locally_rejected_are_requests_too() {
 }
 
 /// Ten minutes at a destination that can take ten requests a second.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn at_twice_to_ten_times_its_capacity_a_destination_sees_twice_of_it() {
     fastrand::seed(7);
     for overload in [2, 10] {
@@ -128,7 +131,7 @@ async fn at_twice_to_ten_times_its_capacity_a_destination_sees_twice_of_it() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_failure_that_is_no_refusal_was_accepted() {
     for (answer, accepted) in [
         (200, true),
@@ -148,7 +151,7 @@ async fn a_failure_that_is_no_refusal_was_accepted() {
     assert_eq!(counted(&layer.throttle()), (1, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_grpc_status_counts_that_comes_in_trailers() {
     for (code, accepted) in [("0", true), ("13", true), ("8", false), ("14", false)] {
         let layer = ThrottleLayer::new();
@@ -165,7 +168,7 @@ async fn a_grpc_status_counts_that_comes_in_trailers() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_never_reached_it_or_was_left_is_not_counted() {
     let layer = ThrottleLayer::new();
     let full = ServiceBuilder::new()
@@ -183,7 +186,7 @@ async fn what_never_reached_it_or_was_left_is_not_counted() {
     assert_eq!(counted(&layer.throttle()), (0, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_less_critical_go_first() {
     fastrand::seed(7);
     let layer = ThrottleLayer::new();
@@ -207,7 +210,7 @@ async fn the_less_critical_go_first() {
     assert_eq!(passed[1..], [100; 3], "at 1.5 and 2 there is room");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_window_slides() {
     let layer = ThrottleLayer::new().window(12 * SECOND);
     calls(&layer, 100, 503).await;
@@ -218,7 +221,7 @@ async fn the_window_slides() {
     assert_eq!(calls(&layer, 1, 200).await, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn each_destination_has_a_throttle_of_its_own() {
     fastrand::seed(7);
     let layer = ThrottleLayer::new().per_destination().keys(2);
@@ -243,14 +246,14 @@ async fn each_destination_has_a_throttle_of_its_own() {
     assert_eq!(layer.throttle().destinations().len(), 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_a_refusal_is_is_the_users_to_say() {
     let layer = ThrottleLayer::new().refusing(Outcome::is_failure);
     calls(&layer, 1, 500).await;
     assert_eq!(counted(&layer.throttle()), (1, 0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn where_there_is_no_http_rejections_are_errors() {
     fastrand::seed(7);
     let service = ThrottleLayer::new()
@@ -264,7 +267,7 @@ async fn where_there_is_no_http_rejections_are_errors() {
     assert!(ours > 80, "{ours}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn state_is_the_layers_unless_it_is_the_services() {
     let layer = ThrottleLayer::new();
     for _ in 0..20 {

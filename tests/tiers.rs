@@ -42,7 +42,7 @@ macro_rules! on_each_wire {
     };
     ($module:ident: $wire:ident, $($invariant:ident),*) => {
         mod $module {
-            $(#[tokio::test(flavor = "multi_thread")]
+            $(#[tokio::test(flavor = "multi_thread", crate = "crate::support::leakless")]
             async fn $invariant() {
                 super::$invariant(super::Wire::$wire).await;
             })*
@@ -104,14 +104,14 @@ async fn leaving_ends_all_tiers(mut house: House, leave: impl Future<Output = ()
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_closed_http1_socket_ends_all_tiers() {
     let house = House::build(Wire::Http1, Script::Wait, Duration::ZERO).await;
     let socket = socket(house.first, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     leaving_ends_all_tiers(house, async { drop(socket) }).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_reset_http2_stream_ends_all_tiers_and_not_its_connection() {
     let house = House::build(Wire::Http2, Script::Wait, Duration::ZERO).await;
     let address = house.first;
@@ -123,7 +123,7 @@ async fn a_reset_http2_stream_ends_all_tiers_and_not_its_connection() {
     assert_eq!(elsewhere.unwrap().status(), 404);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_cancelled_grpc_call_ends_all_tiers_and_not_its_channel() {
     let house = House::build(Wire::Grpc, Script::Wait, Duration::ZERO).await;
     let address = house.first;
@@ -160,7 +160,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const GET_IN_TIME: &str = "GET / HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 200\r\n\r\n";
 const POST_IN_TIME: &str = "POST / HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 200\r\ncontent-length: ";
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn http1_sees_a_close_where_there_is_nothing_left_to_read() {
     let in_one_piece = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello";
     for (request, holds) in [(GET, true), (in_one_piece, true), (in_one_piece, false)] {
@@ -169,7 +169,7 @@ async fn http1_sees_a_close_where_there_is_nothing_left_to_read() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_handler_with_an_unread_body_whose_client_leaves_is_cancelled_by_the_deadline_elsewhere() {
     let large = format!("{POST_IN_TIME}10000000\r\n\r\n{}", "x".repeat(100_000));
     let half = format!("{POST_IN_TIME}10\r\n\r\nhello");
@@ -183,7 +183,7 @@ async fn a_handler_with_an_unread_body_whose_client_leaves_is_cancelled_by_the_d
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn http1_is_blind_while_pipelined_bytes_are_buffered() {
     for next in [GET, "G"] {
         let why = end_of(&format!("{GET_IN_TIME}{next}"), true, false).await;
@@ -191,7 +191,7 @@ async fn http1_is_blind_while_pipelined_bytes_are_buffered() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn http1_is_blind_where_half_closed_connections_are_allowed() {
     let why = end_of(GET_IN_TIME, true, true).await;
     assert_eq!(why, Some(Cancelled::DeadlineExceeded));
@@ -222,7 +222,7 @@ async fn silent_tonic(deadline: DeadlineLayer) -> (SocketAddr, Heard<Option<Canc
 }
 
 /// tonic's server has a timer of its own for `grpc-timeout`, outside of our layers, that would answer CANCELLED.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_tonic_server_answers_a_grpc_timeout_with_deadline_exceeded() {
     let (address, mut heard) = silent_tonic(DeadlineLayer::new(LONG)).await;
     let status = grpc::unary(client(Version::Http2), address, Some(SHORT)).await;
@@ -235,7 +235,7 @@ async fn a_tonic_server_answers_a_grpc_timeout_with_deadline_exceeded() {
 }
 
 /// Why ours are needed: without them tonic answers so.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_tonic_server_by_itself_answers_a_grpc_timeout_with_cancelled() {
     let (tell, _heard) = log();
     let address = grpc::serve(Server::builder(), Silent(tell)).await;
@@ -243,7 +243,7 @@ async fn a_tonic_server_by_itself_answers_a_grpc_timeout_with_cancelled() {
     assert_eq!(status.expect_err("it is silent").code(), Code::Cancelled);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_tonic_channel_hears_the_limit_of_its_server() {
     let (address, mut heard) = silent_tonic(DeadlineLayer::new(LONG).max(SHORT)).await;
     let status = grpc::unary(grpc::channel(address).await, address, Some(LONG)).await;
@@ -251,7 +251,7 @@ async fn a_tonic_channel_hears_the_limit_of_its_server() {
     assert_eq!(heard.next().await, Some(Cancelled::DeadlineExceeded));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_stream_that_outlives_its_deadline_ends_with_a_status_after_whole_messages() {
     let (address, _heard) = silent_tonic(DeadlineLayer::new(LONG)).await;
     let (words, code) = grpc::list(grpc::channel(address).await, address, Some(SHORT)).await;
@@ -262,7 +262,7 @@ async fn a_stream_that_outlives_its_deadline_ends_with_a_status_after_whole_mess
 }
 
 /// tonic's channel has a timer of its own for the `grpc-timeout` that we wrote, inside of our layer.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", crate = "support::leakless")]
 async fn a_tonic_channel_below_our_layer_fails_with_deadline_exceeded() {
     let silent = service_fn(|_: http::Request<Incoming>| pending::<Sure<Response>>());
     let address = serve_hyper(silent).await;

@@ -35,7 +35,7 @@ fn request(method: Method, uri: impl std::fmt::Display) -> Request<Full<Bytes>> 
     request.body(Full::from("hello")).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn an_answer_that_says_when_is_followed_by_the_same_request_with_less_time() {
     for version in VERSIONS {
         let upstream = Script::new([status(503, "retry-after-ms: 30")]);
@@ -58,7 +58,7 @@ async fn an_answer_that_says_when_is_followed_by_the_same_request_with_less_time
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_connection_that_was_refused_is_tried_again_whatever_the_method() {
     let closed = Closed::new();
     let address = closed.address;
@@ -82,7 +82,7 @@ async fn a_connection_that_was_refused_is_tried_again_whatever_the_method() {
 }
 
 /// The same over a connector that knows which connections are reused, as the documentation has it.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_connection_that_breaks_is_tried_again_for_what_is_idempotent() {
     let upstream = Script::new([broken(), broken()]);
     let address = serve_hyper(upstream.clone()).await;
@@ -96,7 +96,7 @@ async fn a_connection_that_breaks_is_tried_again_for_what_is_idempotent() {
     assert_eq!((answer.status().as_u16(), upstream.attempts()), (200, 2));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn the_last_answer_is_passed_up_as_it_came_and_is_nobodys_rejection() {
     let upstream = Script::new([status(503, "retry-after: 1")]);
     let address = serve_hyper(upstream.clone()).await;
@@ -114,7 +114,7 @@ async fn the_last_answer_is_passed_up_as_it_came_and_is_nobodys_rejection() {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "503");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_call_that_is_too_late_is_a_rejection() {
     let upstream = Script::new([]);
     let address = serve_hyper(upstream.clone()).await;

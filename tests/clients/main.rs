@@ -45,6 +45,6 @@ impl Closed {
 
     fn open(self, app: Router) {
         let listener = self.socket.listen(16).unwrap();
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        support::leakless::serves(async move { axum::serve(listener, app).await });
     }
 }

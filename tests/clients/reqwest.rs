@@ -46,7 +46,7 @@ fn client() -> Client {
         .unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_request_of_reqwests_is_tried_again_with_the_same_body_and_less_time() {
     let upstream = Script::new([status(503, "retry-after-ms: 30")]);
     let address = serve_hyper(upstream.clone()).await;
@@ -73,7 +73,7 @@ async fn a_request_of_reqwests_is_tried_again_with_the_same_body_and_less_time()
     assert!(told[0] >= told[1] + 30, "{told:?}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn an_answer_is_reqwests_own_again() {
     let app = Router::new()
         .route("/", get(|| async { Json([1, 2]) }))
@@ -98,7 +98,7 @@ async fn an_answer_is_reqwests_own_again() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn an_answer_that_a_layer_made_tells_so() {
     let http = client();
     let stack = ServiceBuilder::new()
@@ -135,7 +135,7 @@ impl Body for Frames {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_stack_of_http_types_takes_any_body() {
     let app = Router::new().route("/", post(|body: String| async { body }));
     let address = serve(app).await;
@@ -153,7 +153,7 @@ async fn a_stack_of_http_types_takes_any_body() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_request_that_reqwest_cannot_send_fails_by_its_error() {
     let stack = TransportLayer::new().layer(client());
     let failed = stack
@@ -162,7 +162,7 @@ async fn a_request_that_reqwest_cannot_send_fails_by_its_error() {
     assert!(failed.unwrap_err().is_builder());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_timeout_of_reqwests_holds_for_each_attempt() {
     let upstream = Script::new([Answer::Hang, Answer::Hang]);
     let address = serve_hyper(upstream.clone()).await;
@@ -178,7 +178,7 @@ async fn a_timeout_of_reqwests_holds_for_each_attempt() {
 }
 
 /// Whether a connection was refused at the first hop or after a redirect, reqwest does not say.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_refused_connection_is_tried_again_for_what_is_idempotent() {
     let closed = Closed::new();
     let retry = RetryLayer::http();
@@ -201,7 +201,7 @@ async fn a_refused_connection_is_tried_again_for_what_is_idempotent() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_refused_connection_is_tried_again_for_all_where_there_are_no_redirects() {
     let closed = Closed::new();
     let retry = RetryLayer::http().attempts(2);
@@ -239,7 +239,7 @@ impl Body for Broken {
 }
 
 /// The server has acted on the `POST` before it says where to look.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_post_that_was_redirected_to_nobody_is_not_sent_twice() {
     let closed = Closed::new();
     let nobody = format!("http://{}/", closed.address);
@@ -262,7 +262,7 @@ async fn a_post_that_was_redirected_to_nobody_is_not_sent_twice() {
 }
 
 /// What reqwest can send again by itself it does: a body that no layer has changed.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_body_of_reqwests_follows_a_redirect() {
     let app = Router::new()
         .route("/", post(|body: String| async { body }))
@@ -295,7 +295,7 @@ async fn a_body_of_reqwests_follows_a_redirect() {
 }
 
 /// Who turns a status into an error does not read its body.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn failures_that_nobody_reads_open_the_circuit() {
     let address = serve_hyper(Script::new((0..20).map(|_| status(500, "")))).await;
     let http = client();

@@ -43,7 +43,7 @@ async fn app() -> SocketAddr {
     serve(app.route("/late", on_get(pending::<()>))).await
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn six_layers_around_a_client_of_hyper_util() {
     let address = app().await;
     for version in VERSIONS {
@@ -58,7 +58,7 @@ async fn six_layers_around_a_client_of_hyper_util() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn six_layers_around_a_client_of_reqwest() {
     let address = app().await;
     let (six, mut outcomes) = client_six(SHORT);
@@ -79,12 +79,12 @@ async fn six_layers_around_a_client_of_reqwest() {
     assert!(is_late(&outcomes.next().await));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn six_layers_around_a_generated_client_and_its_server() {
     let (listener, address) = listener().await;
     let (_reporter, health) = health_reporter();
     let router = Server::builder().layer(six(LONG).0).add_service(health);
-    tokio::spawn(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await });
+    crate::support::leakless::serves(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await });
 
     let (six, mut outcomes) = client_six(LONG);
     let channel = grpc::channel(address).await;
@@ -109,7 +109,7 @@ async fn six_layers_around_a_generated_client_and_its_server() {
 }
 
 /// A server on hyper which is a client itself: the deadline that came goes out again.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn six_layers_around_a_service_on_hyper_that_calls_another() {
     let upstream = app().await;
     let (outbound, mut outcomes) = client_six(LONG);
@@ -129,7 +129,7 @@ async fn six_layers_around_a_service_on_hyper_that_calls_another() {
 }
 
 /// Both that send again, one in the other.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_hedge_below_a_retry_around_every_client() {
     let address = app().await;
     let layers = (RetryLayer::new(), HedgeLayer::after(LONG));

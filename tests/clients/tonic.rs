@@ -78,7 +78,7 @@ async fn health(door: Door) -> SocketAddr {
     let (reporter, service) = health_reporter();
     reporter.set_service_status("well", ServingStatus::Serving).await;
     let router = Server::builder().layer(AdmissionLayer::new(door)).add_service(service);
-    tokio::spawn(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await });
+    crate::support::leakless::serves(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await });
     address
 }
 
@@ -117,7 +117,7 @@ fn lazy(address: SocketAddr) -> Channel {
     endpoint(address).connect_lazy()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_generated_client_tries_again_with_the_same_message_and_less_time() {
     let door = Door {
         first: 1,
@@ -141,7 +141,7 @@ async fn a_generated_client_tries_again_with_the_same_message_and_less_time() {
     assert_eq!(door.seen.lock().unwrap()[1]["grpc-previous-rpc-attempts"], "1");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_stream_goes_through_and_so_does_its_status() {
     let address = health(Door::default()).await;
     let stack = ServiceBuilder::new()
@@ -157,7 +157,7 @@ async fn a_stream_goes_through_and_so_does_its_status() {
     assert_eq!(client.check(unknown).await.unwrap_err().code(), Code::NotFound);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_limit_that_is_full_is_unavailable() {
     let address = health(Door::default()).await;
     let stack = ServiceBuilder::new()
@@ -171,7 +171,7 @@ async fn a_limit_that_is_full_is_unavailable() {
 }
 
 /// By itself tonic's channel says CANCELLED, and is first: the header is rounded down.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_call_that_is_late_has_exceeded_its_deadline_whoever_notices() {
     let address = never(log().0).await;
     let stack = ServiceBuilder::new()
@@ -194,7 +194,7 @@ async fn a_call_that_is_late_has_exceeded_its_deadline_whoever_notices() {
     assert_eq!(late.unwrap_err().code(), Code::DeadlineExceeded);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_stream_that_is_late_has_exceeded_its_deadline() {
     let address = never(log().0).await;
     let stack = ServiceBuilder::new()
@@ -207,7 +207,7 @@ async fn a_stream_that_is_late_has_exceeded_its_deadline() {
     assert_eq!((words, code), (vec!["one".to_owned()], Code::DeadlineExceeded));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn dropping_a_call_resets_its_stream() {
     let (tell, mut told) = log();
     let address = never(tell).await;
@@ -246,7 +246,7 @@ impl<C> Connects for C where
 }
 
 /// The connector of a channel runs in the channel's own task: it sees no context, whatever layers are around the channel.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_connection_that_failed_is_tried_again_and_nobodys_context_is_in_scope_there() {
     let door = Door::default();
     let (endpoint, connect, mut told) = connector(health(door.clone()).await);
@@ -265,7 +265,7 @@ async fn a_connection_that_failed_is_tried_again_and_nobodys_context_is_in_scope
 }
 
 /// Behind a buffer of one's own there can be services, and so a layer that takes the context up again.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_context_in_the_extensions_crosses_a_buffer_of_ones_own() {
     for in_extensions in [true, false] {
         let (tell, mut told) = log();
@@ -301,7 +301,7 @@ async fn a_context_in_the_extensions_crosses_a_buffer_of_ones_own() {
 }
 
 /// A body that is none of tonic's goes down as it is, trailers and all.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn any_body_goes_down() {
     let upstream = service_fn(|request: Request<Body>| async {
         let body = request.into_body().collect().await.unwrap();
@@ -314,7 +314,7 @@ async fn any_body_goes_down() {
 }
 
 /// `with_interceptor` of a generated client wants a response body with a `Default`; what it makes does not.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn an_interceptor_goes_above_the_layers_and_below_them() {
     let door = Door::default();
     let address = health(door.clone()).await;

@@ -28,7 +28,7 @@ use support::{
 
 const CONNECTION: &str = "connection http";
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_handler_that_never_ends_is_dropped_and_told_why() {
     for version in VERSIONS {
         let (tell, mut heard) = log();
@@ -55,7 +55,7 @@ async fn a_handler_that_never_ends_is_dropped_and_told_why() {
 }
 
 /// Where hyper does not read, and a FIN would not be noticed either.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_handler_with_an_unread_body_is_dropped_too() {
     let (tell, mut heard) = log();
     let app = Router::new().route(
@@ -78,7 +78,7 @@ async fn a_handler_with_an_unread_body_is_dropped_too() {
     assert_eq!(heard.next().await, Some(Cancelled::ShuttingDown));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_stream_that_never_ends_breaks_off() {
     for version in VERSIONS {
         let (tell, mut heard) = log();
@@ -107,7 +107,7 @@ async fn a_stream_that_never_ends_breaks_off() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_reader_that_has_stopped_does_not_hold_its_connection() {
     for version in VERSIONS {
         let app = Router::new().route("/", get(|| async { Response::new(Body::new(Chunks::new(10_000))) }));
@@ -120,7 +120,7 @@ async fn a_reader_that_has_stopped_does_not_hold_its_connection() {
 }
 
 /// Its task is the user's, and hyper has long forgotten it.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_websocket_is_drained_by_its_owner_or_aborted() {
     for drains in [true, false] {
         let (tell, mut heard) = log();
@@ -170,7 +170,7 @@ async fn a_websocket_is_drained_by_its_owner_or_aborted() {
 }
 
 /// Beside each of these is one of its kind that ends by itself, and is not named.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn the_report_names_exactly_what_was_aborted() {
     let life = Lifecycle::builder().budget(HASTE).build().unwrap();
     let serve = async |name, app: Router| {
@@ -221,7 +221,7 @@ async fn the_report_names_exactly_what_was_aborted() {
     handle.shutdown();
     let report = soon(life.run()).await;
     let named = |all: &[Ended]| {
-        let mut named: Vec<_> = all.iter().map(|ended| ended.work.to_string()).collect();
+        let mut named: Vec<_> = all.iter().map(|ended| support::leakless::named(&ended.work)).collect();
         named.sort_unstable();
         named
     };
@@ -239,7 +239,7 @@ async fn the_report_names_exactly_what_was_aborted() {
     drop(release);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_reader_that_stalls_past_its_deadline_holds_no_permit() {
     for version in VERSIONS {
         let app = Router::new()
@@ -263,7 +263,7 @@ async fn a_reader_that_stalls_past_its_deadline_holds_no_permit() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_connection_that_comes_after_the_end_is_not_taken() {
     let never = Arc::new(Notify::new());
     let up = Up::in_haste(Router::new().route("/", get(|| async move { never.notified().await }))).await;

@@ -32,7 +32,7 @@ fn held() -> (Router, support::Heard<bool>, Arc<Notify>) {
     (app, heard, go)
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn an_answer_on_http1_says_that_it_is_the_last() {
     let (app, mut heard, go) = held();
     let up = Up::serve(app).await;
@@ -49,7 +49,7 @@ async fn an_answer_on_http1_says_that_it_is_the_last() {
     assert!(report.is_clean(), "{report}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_handler_that_drains_can_enqueue() {
     for version in VERSIONS {
         let go = Arc::new(Notify::new());
@@ -89,7 +89,7 @@ async fn a_handler_that_drains_can_enqueue() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn an_idle_connection_is_closed_at_once() {
     let up = Up::serve(Router::new().route("/", get(|| async { "done" }))).await;
     let mut socket = socket(up.address, GET).await;
@@ -104,7 +104,7 @@ async fn an_idle_connection_is_closed_at_once() {
     assert_eq!(rest(socket).await, "");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn streams_of_http2_end_and_no_more_begin() {
     let (app, mut heard, go) = held();
     let up = Up::serve(app).await;
@@ -125,7 +125,7 @@ async fn streams_of_http2_end_and_no_more_begin() {
     TcpStream::connect(address).await.unwrap_err();
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn who_has_just_connected_is_still_heard_and_has_the_drain_for_a_deadline() {
     let (app, mut heard, go) = held();
     let up = Up::serve(app).await;
@@ -149,7 +149,7 @@ async fn who_has_just_connected_is_still_heard_and_has_the_drain_for_a_deadline(
     assert!(report.is_clean(), "{report}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn an_answer_at_once_to_who_has_just_connected_says_that_it_is_the_last() {
     let up = Up::serve(Router::new().route("/", get(|| async { "done" }))).await;
     let (handle, mut fresh) = (up.handle(), socket(up.address, "").await);
@@ -164,7 +164,7 @@ async fn an_answer_at_once_to_who_has_just_connected_says_that_it_is_the_last() 
     assert!(soon(ends).await.unwrap().is_clean());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn those_who_wait_to_be_accepted_are_not_reset() {
     let up = Up::serve(Router::new().route("/", get(|| async { "done" }))).await;
     // On this one thread nobody accepts until the test yields.
@@ -184,7 +184,7 @@ async fn those_who_wait_to_be_accepted_are_not_reset() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_peer_that_never_acknowledges_a_ping_does_not_hold_the_drain() {
     let up = Up::serve(Router::new()).await;
     let (handle, address) = (up.handle(), up.address);
@@ -201,7 +201,7 @@ async fn a_peer_that_never_acknowledges_a_ping_does_not_hold_the_drain() {
     drop(socket);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_client_that_sends_nothing_does_not_hold_the_drain() {
     for text in ["", "GET / HTTP/1.1\r\nhost:"] {
         let up = Up::serve(Router::new()).await;

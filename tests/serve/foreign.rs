@@ -122,7 +122,7 @@ fn life(budget: Duration) -> Lifecycle {
     Lifecycle::builder().budget(budget).build().unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn axum_and_hyper_drain() {
     for (with, version) in [With::Axum, With::Hyper]
         .into_iter()
@@ -150,7 +150,7 @@ async fn axum_and_hyper_drain() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn axum_and_hyper_are_aborted() {
     for (with, version) in [With::Axum, With::Hyper]
         .into_iter()
@@ -178,7 +178,7 @@ async fn axum_and_hyper_are_aborted() {
 }
 
 /// Where hyper does not read, it flushes.
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn axum_and_hyper_are_aborted_behind_an_unread_body() {
     for with in [With::Axum, With::Hyper] {
         let life = life(HASTE);
@@ -193,7 +193,7 @@ async fn axum_and_hyper_are_aborted_behind_an_unread_body() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn requests_of_one_layer_end_alone() {
     let life = life(Duration::from_secs(25));
     let (tell, mut heard) = log();
@@ -283,7 +283,7 @@ async fn tonic(life: &Lifecycle, held: Held) -> SocketAddr {
     address
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn tonic_drains() {
     let life = life(Duration::from_secs(25));
     let (held, mut heard) = Held::new();
@@ -300,7 +300,7 @@ async fn tonic_drains() {
     assert!(report.is_clean(), "{report}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn tonic_is_aborted() {
     let life = life(HASTE);
     let (held, mut heard) = Held::new();
@@ -317,7 +317,7 @@ async fn tonic_is_aborted() {
     assert_ne!(soon(stream).await.unwrap().1, Code::Ok);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_client_that_leaves_tonic_ends_its_call() {
     let life = life(Duration::from_secs(25));
     let (held, mut heard) = Held::new();

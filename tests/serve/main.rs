@@ -19,7 +19,7 @@ use buttress::{
     lifecycle::{Handle, Report, serve::Server},
     registry::{Kind, Work},
 };
-use support::{listener, soon};
+use support::{leakless::named, listener, soon};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 /// For the end of what should not end by itself.
@@ -82,7 +82,7 @@ async fn connected(handle: &Handle, many: usize) {
 /// What the report says was aborted.
 fn aborted(report: &Report) -> Vec<String> {
     assert!(report.stuck.is_empty(), "{report}");
-    report.aborted.iter().map(|ended| ended.work.to_string()).collect()
+    report.aborted.iter().map(|ended| named(&ended.work)).collect()
 }
 
 /// All that comes before the peer closes, with or without a reset.

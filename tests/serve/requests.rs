@@ -11,10 +11,11 @@ use super::{Up, support};
 use support::{
     Connection, Guard, Tell, VERSIONS, call, get as request,
     grpc::{self, Speaker, Speech, Words, words_without_end},
+    leakless::named,
     log, said, soon,
 };
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_router_is_served_on_both_versions_and_knows_its_peer() {
     async fn peer(Extension(PeerAddress(peer)): Extension<PeerAddress>) -> String {
         peer.ip().to_string()
@@ -60,7 +61,7 @@ impl Speech for Leaves {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn the_end_of_a_request_aborts_its_tasks_by_the_next_yield() {
     let (tell, mut heard) = log();
     let leaves = tell.clone();
@@ -89,7 +90,7 @@ async fn the_end_of_a_request_aborts_its_tasks_by_the_next_yield() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn shielded_work_survives_a_disconnect_and_never_its_maximum() {
     #[derive(Debug, PartialEq)]
     enum News {
@@ -145,7 +146,7 @@ async fn shielded_work_survives_a_disconnect_and_never_its_maximum() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_client_that_leaves_ends_its_request_as_disconnected() {
     for version in VERSIONS {
         let (tell, mut heard) = log();
@@ -178,7 +179,7 @@ async fn a_client_that_leaves_ends_its_request_as_disconnected() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn connections_are_listed_and_requests_where_they_are_tracked() {
     for version in VERSIONS {
         let (tell, mut heard) = log();
@@ -203,14 +204,14 @@ async fn connections_are_listed_and_requests_where_they_are_tracked() {
         let alive = up.handle().snapshot();
         let request = alive.iter().find(|work| work.kind == Kind::Request).unwrap();
         assert_eq!(request.to_string(), "request GET of connection admin");
-        assert!(alive.iter().any(|work| work.to_string() == "connection admin"));
+        assert!(alive.iter().any(|work| named(work) == "connection admin"));
         let report = up.end().await;
         assert_eq!(report.aborted.len(), 3, "{report}");
         soon(call).await.unwrap_err();
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_listener_that_is_served_does_not_keep_a_process_that_is_dropped() {
     let Up { life, address } = Up::serve(Router::new()).await;
     let idle = tokio::net::TcpStream::connect(address).await.unwrap();

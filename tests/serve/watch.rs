@@ -63,7 +63,7 @@ fn reset(socket: TcpStream) {
 
 const GONE: News = News::Dropped(Some(Cancelled::Disconnected));
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_handler_with_an_unread_body_whose_client_leaves_is_cancelled() {
     for (length, sent) in [(9, 4), (100_000, 20_000), (100_000, 100_000)] {
         let (up, mut heard, _go) = blind(false).await;
@@ -74,7 +74,7 @@ async fn a_handler_with_an_unread_body_whose_client_leaves_is_cancelled() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_handler_behind_a_pipelined_request_whose_client_leaves_is_cancelled() {
     let (up, mut heard, _go) = blind(false).await;
     let socket = socket(
@@ -87,7 +87,7 @@ async fn a_handler_behind_a_pipelined_request_whose_client_leaves_is_cancelled()
     assert_eq!(heard.next().await, GONE);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_reset_behind_a_full_window_counts() {
     let (up, mut heard, _go) = blind(false).await;
     let socket = post(up.address, 50_000_000, 50_000_000).await;
@@ -96,7 +96,7 @@ async fn a_reset_behind_a_full_window_counts() {
     assert_eq!(heard.next().await, GONE);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn with_half_close_only_a_reset_counts() {
     let (up, mut heard, go) = blind(true).await;
     for unread in [0, 4] {
@@ -114,7 +114,7 @@ async fn with_half_close_only_a_reset_counts() {
     assert_eq!(heard.next().await, GONE);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::support::leakless")]
 async fn a_watched_handler_that_then_reads_its_whole_body_gets_every_byte() {
     const LENGTH: usize = 5_000_000;
     let (up, mut heard, go) = blind(false).await;

@@ -148,6 +148,6 @@ where
     let (listener, address) = listener().await;
     let mut server = server;
     let router = server.add_service(Speaker(speech));
-    tokio::spawn(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await });
+    super::leakless::serves(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await });
     address
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod bodies;
 pub(crate) mod grpc;
+pub(crate) mod leakless;
 pub(crate) mod six;
 pub(crate) mod tier;
 
@@ -127,7 +128,7 @@ pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
 /// As axum serves: HTTP/1, and HTTP/2 by prior knowledge.
 pub(crate) async fn serve(app: Router) -> SocketAddr {
     let (listener, address) = listener().await;
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    leakless::serves(async move { axum::serve(listener, app).await });
     address
 }
 
@@ -155,7 +156,7 @@ where
     B::Error: Into<BoxError>,
 {
     let (listener, address) = listener().await;
-    tokio::spawn(async move {
+    leakless::serves(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let (server, service) = (server.clone(), TowerToHyperService::new(service.clone()));
             tokio::spawn(async move { server.serve_connection(TokioIo::new(socket), service).await });

@@ -34,7 +34,7 @@ pub(crate) fn six(timeout: Duration) -> (Six, Heard<Outcome>) {
         DeadlineLayer::new(LONG),
         CancelLayer::new(),
         TimeoutLayer::new(timeout),
-        ShieldLayer::new("six", LONG),
+        ShieldLayer::new("six", timeout * 4),
     );
     (layers, outcomes)
 }

@@ -16,6 +16,7 @@ use crate::registry::{self, Entry, Kind, Root, Work};
 /// | [`allow`](Self::allow) | none | names of work that may live on |
 /// | [`allow_foreign`](Self::allow_foreign) | 0 | tasks without a name that may |
 /// | [`multi_thread`](Self::multi_thread) | one thread | |
+/// | [`paused`](Self::paused) | a real clock | |
 /// | [`file_descriptors`](Self::file_descriptors) | not looked at | |
 #[derive(Clone, Debug)]
 #[must_use = "a check does nothing until it is run"]
@@ -24,6 +25,7 @@ pub struct Check {
     allowed: Vec<&'static str>,
     foreign: usize,
     threads: Option<usize>,
+    paused: bool,
     descriptors: bool,
 }
 
@@ -40,6 +42,7 @@ impl Check {
             allowed: Vec::new(),
             foreign: 0,
             threads: None,
+            paused: false,
             descriptors: false,
         }
     }
@@ -65,6 +68,13 @@ impl Check {
     /// Runs the work on a runtime of so many threads. 0 is taken for 1.
     pub const fn multi_thread(mut self, threads: usize) -> Self {
         self.threads = Some(if threads == 0 { 1 } else { threads });
+        self
+    }
+
+    /// Runs the work on a paused clock, as tokio's `start_paused` does: on one thread, and settling takes no time. Not for work that has a
+    /// peer outside of the runtime, for the clock goes on as soon as all in it waits.
+    pub const fn paused(mut self) -> Self {
+        self.paused = true;
         self
     }
 
@@ -143,12 +153,17 @@ impl Check {
     #[track_caller]
     fn runtime(&self) -> Runtime {
         let mut builder = match self.threads {
-            None => Builder::new_current_thread(),
-            Some(_) => Builder::new_multi_thread(),
+            Some(threads) if !self.paused => {
+                let mut builder = Builder::new_multi_thread();
+                builder.worker_threads(threads);
+                builder
+            }
+            _ => {
+                let mut builder = Builder::new_current_thread();
+                builder.start_paused(self.paused);
+                builder
+            }
         };
-        if let Some(threads) = self.threads {
-            builder.worker_threads(threads);
-        }
         match builder.enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => panic!("the leak check has no runtime: {error}"),

@@ -33,9 +33,9 @@
 //!
 //! # Limits
 //!
-//! Time is real. A task that waits for something is given the [time to settle](Check::settle); one that sleeps longer is a leak. Of
-//! blocking code that a foreign task of a [multi-threaded](Check::multi_thread) check started, the name may be missing; that it blocks
-//! is found.
+//! Time is real, unless it is [paused](Check::paused). A task that waits for something is given the [time to settle](Check::settle); one
+//! that sleeps longer is a leak. Of blocking code that a foreign task of a [multi-threaded](Check::multi_thread) check started, the name
+//! may be missing; that it blocks is found.
 
 mod check;
 mod descriptors;

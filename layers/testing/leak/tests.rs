@@ -43,6 +43,21 @@ fn what_needs_a_moment_has_it() {
 }
 
 #[test]
+fn on_a_paused_clock_a_day_takes_no_time() {
+    let start = Instant::now();
+    let check = Check::new().settle(86_400_000 * MS).multi_thread(2).paused();
+    check.clone().assert_none(|| async {
+        drop(Context::current().detach("mail", 80_000_000 * MS, for_ever()));
+        tokio::time::sleep(86_400_000 * MS).await;
+    });
+    let leaks = check.settle(60_000 * MS).run(|| async {
+        drop(Context::current().detach("mail", 80_000_000 * MS, for_ever()));
+    });
+    assert_eq!(names(&leaks.unwrap_err()), ["mail"]);
+    assert!(start.elapsed() < 10_000 * MS);
+}
+
+#[test]
 fn what_lives_is_named_with_its_owner_and_the_foreign_counted() {
     for check in [quick(), quick().multi_thread(2)] {
         let leaks = check.run(|| async {
