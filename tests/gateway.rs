@@ -7,6 +7,8 @@
     reason = "a test may spawn, and fail by unwrap"
 )]
 
+#[path = "gateway/dashboard.rs"]
+mod dashboard;
 #[path = "support/gateway_process.rs"]
 mod gateway_process;
 #[path = "gateway/limits.rs"]

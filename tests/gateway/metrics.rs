@@ -10,9 +10,12 @@ use tokio::task::JoinSet;
 
 use crate::gateway_process::{Gateway, Page, client, dead, empty, http1, http2, read, soon, text, upstream};
 
-/// Answers with the status that the path ends with, if it ends with one.
+/// Answers with the status that the path ends with, if it ends with one; `/never` never.
 async fn answering() -> String {
     let address = upstream(|request: Request<Incoming>| async move {
+        if request.uri().path() == "/never" {
+            std::future::pending::<()>().await;
+        }
         let mut response = Response::new(text("here"));
         let status = request.uri().path().rsplit('/').next();
         if let Some(Ok(status)) = status.map(str::parse) {
@@ -64,6 +67,22 @@ pub(crate) async fn under_load() -> (Gateway, Vec<String>) {
     args.extend(["--criticality-header", "x-criticality"]);
     let gateway = Gateway::with(&args).await;
     let client = client(false);
+
+    // One that leaves, from the upstream whose turn is first.
+    let never = gateway.get("/never").method(Method::POST).body(empty()).unwrap();
+    let leaving = tokio::spawn(client.request(never));
+    soon(async { while !gateway.page().await.has("http_server_active_requests 1") {} }).await;
+    leaving.abort();
+    soon(async {
+        while gateway
+            .page()
+            .await
+            .value("buttress_request_cancelled_total", &[])
+            .is_none()
+        {}
+    })
+    .await;
+
     let mut calls = JoinSet::new();
     for number in 0..200 {
         let path = ["/secret/200", "/secret/404", "/secret/503", "/secret/799"][number % 4];
@@ -90,7 +109,7 @@ pub(crate) async fn under_load() -> (Gateway, Vec<String>) {
 }
 
 /// The name under which Prometheus has an instrument. What the facade counts in seconds is a gauge.
-fn family(instrument: &Instrument) -> (String, SampleType) {
+pub(crate) fn family(instrument: &Instrument) -> (String, SampleType) {
     let seconds = instrument.unit == "s";
     let mut name = instrument.name.replace('.', "_");
     if seconds {
