@@ -1,10 +1,12 @@
 //! What it costs to observe each call, and to record it.
 //!
-//! An observer that wants to be told nothing should cost nothing: `()` is held against the service without any layer. (It costs that the
-//! answer is moved once more, into a body of another type.) The cost of one that is told is in two parts, and each is counted over the one before: that a call is followed to the end of its answer, which
-//! takes two reads of the clock, is what a function that does nothing costs; what metrics add to it is theirs. `no recorder` is this crate's
-//! own part of that. With the Prometheus exporter's recorder, most is the exporter's: a gauge goes up and down, and a histogram keeps each
-//! value, with the time of its own clock, until it is read; every 64th makes it allocate.
+//! An observer that wants to be told nothing must cost nothing: `()` is held against the service without any layer. (A body costs a
+//! little all the same: it is of another type, that could be followed.)
+//!
+//! The cost of one that is told is in two parts, and each is counted over the one before. That a call is followed to the end of
+//! its answer, which takes two reads of the clock, is what a function that does nothing costs; what metrics add to it is theirs. With
+//! `no recorder` that is this crate's own part. With the Prometheus exporter's recorder most of it is the exporter's: a gauge goes up
+//! and down, and a histogram keeps each value, with the time of its own clock, until it is read; every 64th makes it allocate.
 //!
 //! How it is measured stands in [`support`].
 
