@@ -124,7 +124,7 @@ async fn run(args: Args) -> Result<Report, BoxError> {
     let (calls, upkeep) = (metrics.calls.clone(), metrics.clone().upkeep());
     life.critical("metrics", upkeep);
     // It answers to the end, and is the last to go: whoever watches wants to see it end.
-    tokio::spawn(admin::serve(admin, metrics.page(&layers), life.handle()));
+    tokio::spawn(admin::serve(admin, metrics.page(&layers, life.handle()), life.handle()));
     serve(&life, listener, Upstreams::new(upstreams), layers, calls);
     Ok(life.run().await)
 }

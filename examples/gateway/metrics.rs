@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use buttress::{
     BoxError, BreakerLayer, ConcurrencyLimitLayer, RateLimitLayer,
+    lifecycle::Handle,
     metrics::{CallMetrics, Collector, Runtime},
     observe::SECONDS,
+    registry::Kind,
     telemetry::{ByDestination, Measured, Report},
 };
+use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::interval;
 
@@ -31,6 +34,7 @@ pub(crate) struct Metrics {
 pub(crate) struct Page {
     metrics: Metrics,
     collector: Collector,
+    life: Handle,
 }
 
 impl Metrics {
@@ -56,7 +60,7 @@ impl Metrics {
     }
 
     /// The page, of all that is there. What is off tells nothing.
-    pub(crate) fn page(self, layers: &Layers) -> Page {
+    pub(crate) fn page(self, layers: &Layers, life: Handle) -> Page {
         let collector = Collector::new()
             .watch(NAME, layers.deadline.clone())
             .watch(NAME, layers.limit.as_ref().map(ConcurrencyLimitLayer::limit))
@@ -70,6 +74,7 @@ impl Metrics {
         Page {
             metrics: self,
             collector,
+            life,
         }
     }
 }
@@ -78,7 +83,25 @@ impl Page {
     /// How it all stands now, in Prometheus' text format.
     pub(crate) fn render(&self) -> String {
         self.collector.collect();
+        alive(&self.life);
         self.metrics.prometheus.render()
+    }
+}
+
+/// How much is alive of what runs on its own. What only grows is a leak, and `/debug/work` names it.
+fn alive(life: &Handle) {
+    let alive = life.snapshot();
+    for kind in [
+        Kind::Connection,
+        Kind::Task,
+        Kind::Shield,
+        Kind::Detached,
+        Kind::Blocking,
+        Kind::Critical,
+    ] {
+        let count = alive.iter().filter(|work| work.kind == kind).count();
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        gauge!("buttress.task.count", "kind" => kind.as_str()).set(count);
     }
 }
 

@@ -15,11 +15,10 @@ use serde_json::Value;
 use crate::metrics::{family, under_load};
 
 /// What a gateway has none of, or tells only when it is about to be gone. The table of instruments knows it.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 4] = [
     "buttress.job.",
     "buttress.ready",
     "buttress.shutdown.",
-    "buttress.task.",
     "buttress.worker.",
 ];
 

@@ -51,6 +51,8 @@ async fn each_ending_is_counted_once() {
             r#"buttress_rejected_total{layer="gateway",reason="unreachable",criticality="critical"} 2"#,
             r#"buttress_rejected_total{layer="deadline",reason="deadline"} 1"#,
             "http_server_active_requests 0",
+            r#"buttress_task_count{kind="critical"} 1"#,
+            r#"buttress_task_count{kind="shield"} 0"#,
             "buttress_deadline_invalid_total 1",
             "buttress_deadline_expired_total 1",
             r#"buttress_deadline_remaining_seconds_count{stage="arrival"} 5"#,
