@@ -67,16 +67,13 @@ impl Kind {
     pub(super) fn packed(self, ended: &Ended) -> Packed {
         let mut packed = self.side as Packed;
         let mut add = |bits: u32, value: u16| {
-            debug_assert!(
-                value < 1 << bits.min(15) || bits == 16,
-                "{value} has more than {bits} bits"
-            );
+            debug_assert!(Packed::from(value) >> bits == 0, "{value} has more than {bits} bits");
             packed = packed << bits | Packed::from(value);
         };
         add(2, self.spoken as u16);
         add(4, self.method.into());
-        add(16, self.route.map_or(0, |route| route.number().wrapping_add(1)));
         add(1, self.route.is_some().into());
+        add(16, self.route.map_or(0, NameId::number));
         add(10, self.status(ended).unwrap_or(0));
         add(5, ended.grpc_status.map_or(0, |status| grpc(status) + 1));
         add(13, ended.error.map_or(0, error));

@@ -1,9 +1,20 @@
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
+use http::StatusCode;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use super::CallMetrics;
-use crate::{observe::Observer, telemetry::ProcessEvent};
+use super::{
+    CallMetrics,
+    names::Names,
+    series::{Kind, METHODS, Spoken},
+};
+use crate::{
+    context::Cancelled,
+    observe::{At, Ended, ErrorType, Observer, Side},
+    outcome::Outcome,
+    rejection::Reason,
+    telemetry::ProcessEvent,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -46,4 +57,70 @@ fn what_happens_to_the_process_is_recorded() {
         assert!(page.lines().any(|each| each == line), "{line} is not in {page}");
     }
     assert!(!page.contains("secret") && !page.contains("unprocessed"), "{page}");
+}
+
+fn ended(status: Option<u16>, grpc_status: Option<i32>, error: Option<ErrorType>) -> Ended {
+    Ended {
+        outcome: Outcome::Success,
+        at: At::Head,
+        status: status.and_then(|status| StatusCode::from_u16(status).ok()),
+        grpc_status,
+        error,
+        took: SECOND,
+    }
+}
+
+#[test]
+fn a_word_stands_for_one_series() {
+    let routes = Names::new();
+    let known: Vec<_> = (0..1_001).map(|route| Some(routes.id(&route.to_string()))).collect();
+    let http = |status| StatusCode::from_u16(status).map(ErrorType::Http).ok();
+    let errors = [
+        None,
+        http(404),
+        http(504),
+        http(600),
+        http(999),
+        Some(ErrorType::Rejected(Reason::Overloaded)),
+        Some(ErrorType::Rejected(Reason::Unreachable)),
+        Some(ErrorType::Cancelled(Cancelled::Disconnected)),
+        Some(ErrorType::Cancelled(Cancelled::Finished)),
+        Some(ErrorType::Grpc(-1)),
+        Some(ErrorType::Grpc(16)),
+        Some(ErrorType::MissingStatus),
+        Some(ErrorType::Transport),
+        Some(ErrorType::Body),
+        Some(ErrorType::Panic),
+    ];
+    let mut ends = Vec::new();
+    for error in errors {
+        let statuses = [None, Some(100), Some(200), Some(503), Some(600), Some(999)];
+        ends.extend(statuses.map(|status| ended(status, None, error)));
+        let statuses = [-1, 0, 1, 16, 17, i32::MAX];
+        ends.extend(statuses.map(|status| ended(Some(200), Some(status), error)));
+    }
+    let mut all = HashMap::new();
+    for (side, spoken) in [
+        (Side::Server, Spoken::Http),
+        (Side::Client, Spoken::Http),
+        (Side::Server, Spoken::Grpc),
+        (Side::Server, Spoken::Connect),
+    ] {
+        for method in [0, 1, METHODS.len() - 1] {
+            for route in [None, known[0], known[1], known[999], known[1_000]] {
+                let method = u8::try_from(method).expect("there are ten");
+                let kind = Kind {
+                    side,
+                    spoken,
+                    method,
+                    route,
+                };
+                for ended in &ends {
+                    let series = format!("{} {:?}", kind.duration(), kind.labels(ended, &routes));
+                    let first = all.entry(kind.packed(ended)).or_insert_with(|| series.clone());
+                    assert_eq!(*first, series);
+                }
+            }
+        }
+    }
 }
