@@ -3,10 +3,12 @@
 
 #[path = "support/leakless.rs"]
 mod leakless;
+#[path = "support/ledger.rs"]
+mod ledger;
 #[path = "support/script.rs"]
 mod script;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use buttress::{
     BoxError, Cancelled, ConcurrencyLimitLayer, Context, HedgeLayer, RetryLayer, body::replay::Replay, budget::Budget,
@@ -18,6 +20,7 @@ use http_body_util::{BodyExt, Channel, Full};
 use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 
+use self::ledger::Ledger;
 use self::script::{Answer, Script, broken, grpc, late, status};
 
 const MS: Duration = Duration::from_millis(1);
@@ -103,6 +106,22 @@ async fn a_caller_that_leaves_ends_all_attempts() {
     assert_eq!(seen.len(), 2);
     for seen in seen {
         assert_eq!(seen.context.check(), Err(Cancelled::Disconnected));
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_law_hears_of_every_attempt_whoever_wins_and_whoever_leaves() {
+    for answers in [
+        [Answer::Hang, Answer::Hang],
+        [slow(200, 15), Answer::Hang],
+        [Answer::Hang, slow(200, 5)],
+    ] {
+        let ledger = Arc::<Ledger>::default();
+        let client = HedgeLayer::after(10 * MS)
+            .budget(Budget::with_law(ledger.clone()))
+            .layer(Script::new(answers));
+        let _ = tokio::time::timeout(20 * MS, client.oneshot(get())).await;
+        assert_eq!(ledger.is_balanced(), 1);
     }
 }
 

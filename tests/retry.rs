@@ -3,6 +3,8 @@
 
 #[path = "support/leakless.rs"]
 mod leakless;
+#[path = "support/ledger.rs"]
+mod ledger;
 #[path = "support/script.rs"]
 mod script;
 
@@ -30,6 +32,7 @@ use http_body_util::{BodyExt, Channel, Full};
 use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 
+use self::ledger::Ledger;
 use self::script::{Answer, Script, broken, early, grpc, late, status};
 
 const MS: Duration = Duration::from_millis(1);
@@ -648,6 +651,37 @@ async fn a_background_job_tries_for_longer_and_not_for_ever() {
         (script.attempts(), response.status()),
         (10, StatusCode::SERVICE_UNAVAILABLE)
     );
+}
+
+/// A law that counts what is in flight loses a place with each attempt that it does not hear of.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_law_hears_of_every_attempt_though_its_caller_leaves() {
+    for (leaves_after, answers, again) in [
+        (1, vec![Answer::Hang], 0),
+        (1, vec![status(503, ""), Answer::Hang], 0),
+        (60_000, vec![status(503, ""), Answer::Hang], 1),
+        (60_000, vec![status(503, ""), status(503, ""), Answer::Hang], 2),
+    ] {
+        let ledger = Arc::<Ledger>::default();
+        let client = RetryLayer::http()
+            .backoff(Backoff::new(5_000 * MS, 5_000 * MS))
+            .budget(Budget::with_law(ledger.clone()))
+            .layer(Script::new(answers));
+        let _ = tokio::time::timeout(leaves_after * MS, client.oneshot(get())).await;
+        assert_eq!(ledger.is_balanced(), again);
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_law_hears_no_end_of_what_was_given_back() {
+    let ledger = Arc::<Ledger>::default();
+    // As above: the second attempt is paid for, and rejected below.
+    let client = ServiceBuilder::new()
+        .layer(RetryLayer::http().budget(Budget::with_law(ledger.clone())))
+        .layer(ConcurrencyLimitLayer::new(1).queue(0))
+        .service(Script::new([status(503, "")]));
+    drop(client.oneshot(get()).await.unwrap());
+    assert_eq!(ledger.is_balanced(), 1);
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]

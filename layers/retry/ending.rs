@@ -34,14 +34,14 @@ impl Ending {
         protocol: &Protocol,
         head: Option<Outcome>,
         scope: Option<Scope>,
-        (paid, retried): (&Paid, &[i32]),
+        (paid, retried): (&mut Paid, &[i32]),
     ) -> Response<Tracked<B, Self>>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         let scope = scope.filter(Scope::is_asked);
-        let budget = paid.to_be_told();
+        let budget = paid.hand_over();
         if scope.is_none() && budget.is_none() {
             return Tracked::ended(response, |body| body);
         }
@@ -76,7 +76,8 @@ impl Ending {
     }
 }
 
-/// Who pays for an attempt, and what for.
+/// Who pays for an attempt, and what for. One that is dropped before its end is known was cancelled, or lost to another, and the budget
+/// hears that.
 #[derive(Debug)]
 pub(crate) struct Paid {
     pub(crate) by: Paying,
@@ -108,16 +109,17 @@ impl Paid {
         paid
     }
 
-    /// It was never sent.
+    /// It was never sent. Of one that was paid for no end is told.
     pub(crate) fn unsent(&mut self) {
         if let Some(why) = self.why.take() {
+            self.told = true;
             self.by.unsent(why, clock::now());
         }
     }
 
     /// Tells the budget how it ended, if it wants to know and has not heard.
     pub(crate) fn ended(&mut self, how: How) {
-        if !self.told && self.by.follows_ends() {
+        if self.is_followed() {
             self.told = true;
             self.by.ended(Ended { again: self.why, how }, clock::now());
         }
@@ -139,14 +141,25 @@ impl Paid {
         !self.told && self.by.follows_ends()
     }
 
-    /// Who is to tell the budget at the end of the answer, if anybody is.
+    /// Who is to tell the budget at the end of the answer, if anybody is. This does not any more.
     #[inline]
-    fn to_be_told(&self) -> Option<Self> {
-        self.is_followed().then(|| Self {
+    fn hand_over(&mut self) -> Option<Self> {
+        if !self.is_followed() {
+            return None;
+        }
+        self.told = true;
+        Some(Self {
             by: self.by.clone(),
             why: self.why,
             told: false,
         })
+    }
+}
+
+impl Drop for Paid {
+    #[inline]
+    fn drop(&mut self) {
+        self.ended(How::Other);
     }
 }
 

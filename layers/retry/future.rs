@@ -301,7 +301,7 @@ where
             &self.protocol,
             head,
             scope,
-            (&self.paid, &self.shared.settings.codes),
+            (&mut self.paid, &self.shared.settings.codes),
         )
     }
 
