@@ -181,9 +181,11 @@ where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
 {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
     Client::builder(TokioExecutor::new())
         .http2_only(version == Version::Http2)
-        .build_http()
+        .build(connector)
 }
 
 /// One connection. On HTTP/1, dropping it closes the socket.
@@ -202,6 +204,7 @@ impl Connection {
     pub(crate) async fn try_open(address: SocketAddr, version: Version) -> Result<Self, BoxError> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(64 * 1024)?;
+        socket.set_nodelay(true)?;
         let io = TokioIo::new(socket.connect(address).await?);
         Ok(match version {
             Version::Http1 => {

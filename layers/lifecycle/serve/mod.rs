@@ -41,6 +41,9 @@
 //! [`half_close`](Server::half_close) one that leaves without a reset at all. So there should be a
 //! [deadline](crate::DeadlineLayer) too.
 //!
+//! On HTTP/2 and gRPC it is a frame of a few bytes that says so, and a client whose sockets lack `TCP_NODELAY` may send that 40 ms late, at
+//! each tier: hyper-util's connector is to be told (`HttpConnector::set_nodelay`), tonic's and reqwest's need not be.
+//!
 //! # Requests
 //!
 //! have a context each, as from a [`CancelLayer`](crate::CancelLayer), below one of their connection's, below the process's. With the
