@@ -325,6 +325,27 @@ async fn when_everything_is_slow_the_budget_bounds_the_load() {
     assert!((1_010..=1_111).contains(&attempts), "{attempts}");
 }
 
+/// And each attempt ends once: for the hedge's first, the retry around it tells.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_law_that_two_layers_share_hears_of_each_attempt_once() {
+    for (answers, again) in [
+        (vec![slow(200, 5)], 0),
+        (vec![slow(503, 5), slow(503, 5)], 1),
+        (vec![Answer::Hang, slow(200, 5)], 1),
+        (vec![Answer::Hang, Answer::Hang], 1),
+    ] {
+        let ledger = Arc::<Ledger>::default();
+        let budget = Budget::with_law(ledger.clone());
+        let client = ServiceBuilder::new()
+            .layer(RetryLayer::http().budget(budget.clone()))
+            .layer(HedgeLayer::after(10 * MS).budget(budget))
+            .service(Script::new(answers));
+        let answer = tokio::time::timeout(5_000 * MS, client.oneshot(get())).await;
+        drop(answer);
+        assert_eq!(ledger.is_balanced(), again);
+    }
+}
+
 /// Found through the gateway, where a retry around a hedge brought their budget each request twice.
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_request_counts_once_for_a_budget_that_two_layers_share() {

@@ -157,17 +157,19 @@ impl Default for Budgets {
 }
 
 impl Paying {
-    /// The first attempt of the request starts. Where a layer around this one has told the same budget, that is enough.
+    /// The first attempt of the request starts. Where a layer around this one has told the same budget, that is enough, and this says
+    /// false: its end is that layer's to tell.
     #[inline]
-    pub(crate) fn first(&self, now: impl FnOnce() -> Instant) {
-        if let Some(account) = self.current()
-            && !Counted::is_by(address(account))
-        {
+    pub(crate) fn first(&self, now: impl FnOnce() -> Instant) -> bool {
+        let Some(account) = self.current() else { return true };
+        let is_new = !Counted::is_by(address(account));
+        if is_new {
             match &self.0 {
                 Payer::Each { own: Some(law), .. } => law.first(now()),
                 _ => account.kind.first(now),
             }
         }
+        is_new
     }
 
     /// Whether one more attempt is paid for.

@@ -83,7 +83,7 @@ pub(crate) struct Paid {
     pub(crate) by: Paying,
     /// `None`: it is the first, which is free.
     why: Option<Why>,
-    /// Whether the budget has heard how it ended.
+    /// Whether the budget has heard how it ended, or another tells.
     told: bool,
 }
 
@@ -91,12 +91,8 @@ impl Paid {
     /// A first attempt: the budget grows by it.
     #[inline]
     pub(crate) fn first(by: Paying) -> Self {
-        by.first(clock::now);
-        Self {
-            by,
-            why: None,
-            told: false,
-        }
+        let told = !by.first(clock::now);
+        Self { by, why: None, told }
     }
 
     /// One more attempt, if there is enough for it.

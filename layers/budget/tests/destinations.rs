@@ -47,7 +47,7 @@ fn requests_pay_in_for_their_destination() {
     let budgets = Budgets::per_destination(|| budget(1.0, 0.0, 10));
     let now = Instant::now();
     let paying = of(&budgets, "http://a/", now);
-    (0..5).for_each(|_| paying.first(|| now));
+    (0..5).for_each(|_| assert!(paying.first(|| now)));
     assert_eq!(grants(&of(&budgets, "http://b/", now), now), 0);
     assert_eq!(grants(&paying, now), 5);
     paying.unsent(FAILED, now);
