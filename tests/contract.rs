@@ -1,6 +1,9 @@
 //! Every layer of this crate, held against the contract of tower's services.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{fs, path::Path, time::Duration};
 
 use buttress::{
@@ -25,7 +28,7 @@ const SHORT: Duration = Duration::from_millis(10);
 macro_rules! keep {
     ($how:ident: $($name:ident: $layer:expr,)+) => {
         $(
-            #[tokio::test(start_paused = true)]
+            #[tokio::test(start_paused = true, crate = "leakless")]
             async fn $name() {
                 $how($layer).await;
             }
@@ -102,7 +105,7 @@ keep! { any:
 }
 
 /// They outlive their callers on purpose, and no longer than the call.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn shields() {
     let contract = Contract::new().outlives_its_caller();
     contract.http(ShieldLayer::new("shield", LONG)).await.unwrap();
@@ -112,7 +115,7 @@ async fn shields() {
     typed.unwrap();
 }
 
-/// The way in which a shield is no layer like the others.
+/// The way in which a shield is no layer like the others: what it holds here lives for as long as it may.
 #[tokio::test(start_paused = true)]
 async fn a_shield_holds_the_call_when_it_is_dropped() {
     let held = Contract::new().http(ShieldLayer::new("shield", LONG)).await;
@@ -120,7 +123,7 @@ async fn a_shield_holds_the_call_when_it_is_dropped() {
 }
 
 /// Of a process that lives, and while it ends.
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn process() {
     for ends in [false, true] {
         let life = Lifecycle::builder().build().unwrap();
@@ -136,14 +139,14 @@ async fn process() {
 }
 
 #[cfg(feature = "hyper")]
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn reuse() {
     use buttress::hyper::ReuseLayer;
     contract::service(ReuseLayer::new(), || ::http::Uri::from_static("http://probe")).await;
 }
 
 #[cfg(feature = "tonic")]
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn tonic_transport() {
     http(buttress::tonic::TransportLayer::new()).await;
     http(buttress::tonic::TransportLayer::new().in_extensions()).await;
@@ -151,7 +154,7 @@ async fn tonic_transport() {
 
 /// One translates what the other does, so that there is HTTP on both sides.
 #[cfg(feature = "reqwest")]
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn reqwest_transport_and_client() {
     let there = buttress::reqwest::TransportLayer::new();
     let and_back = buttress::reqwest::ClientLayer::new();
