@@ -57,8 +57,8 @@ impl Row {
         let taken = samples().filter(|sample| sample.end != End::Rejected);
         let mut latencies: Vec<Duration> = taken.map(|sample| sample.latency.min(PATIENCE)).collect();
         latencies.sort_unstable();
-        let mut lates: Vec<Duration> = samples().map(|sample| sample.late).collect();
-        lates.sort_unstable();
+        let mut behind: Vec<Duration> = samples().map(|sample| sample.late).collect();
+        behind.sort_unstable();
         let good = |cell: &Cell, until: Duration| {
             let in_time = |sample: &&Sample| sample.end == End::Answered && sample.at < until;
             let count = cell.samples.iter().filter(in_time).count();
@@ -79,7 +79,7 @@ impl Row {
             rejected: share(End::Rejected),
             timed_out: share(End::TimedOut),
             broken: share(End::Broken),
-            late: quantile(&lates, 0.99),
+            late: quantile(&behind, 0.99),
             cpu,
         }
     }

@@ -172,7 +172,7 @@ fn where_none_is_idle_the_one_unused_for_longest_gives_way() {
 }
 
 #[test]
-fn who_holds_a_seat_learns_that_it_is_anothers() {
+fn who_holds_a_seat_learns_that_another_has_it() {
     let (table, now) = (table(1), Instant::now());
     let first = find(&table, "http://first/", now);
     assert!(first.is_current());

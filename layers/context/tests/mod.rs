@@ -202,13 +202,13 @@ fn who_asks_after_the_end_hears_the_reason() {
 #[tokio::test]
 async fn a_context_made_in_a_scope_is_ended_by_its_owner() {
     let mut scope = Scope::begin().release();
-    let (mine, childs) = scope.enter(|| {
+    let (mine, of_child) = scope.enter(|| {
         let mut child = Scope::begin().release(); // as a layer below does, before anybody asked
         (Context::current(), child.enter(Context::current))
     });
     drop(scope);
     assert_eq!(
-        (mine.check(), childs.check()),
+        (mine.check(), of_child.check()),
         (Err(Cancelled::Disconnected), Err(Cancelled::Disconnected))
     );
 }
