@@ -5,6 +5,18 @@ use tokio::time::Instant;
 use crate::context::{Criticality, Facts, Frame, Head, clock};
 
 /// A request as it arrives: what a policy decides by.
+///
+/// A test of a policy makes one:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use buttress::{Context, Criticality, admission::Arrival};
+///
+/// let context = Context::default().with_criticality(Criticality::Sheddable);
+/// let criticality = context.scope(async { Arrival::new(None).criticality() }).await;
+/// assert_eq!(criticality, Criticality::Sheddable);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Arrival<'a> {
     head: Option<Head<'a>>,

@@ -63,6 +63,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, W: Keep<S>> Keep<S> for OptionalWait<W> {
     type Kept = W::Kept;
 

@@ -49,8 +49,10 @@ impl<F: Future> Future for Queued<F> {
 /// `poll_ready` made *this* service ready, so this one is kept, a clone takes its place, and this one is called. A policy that
 /// never waits keeps nothing, and asks for no `Clone`.
 #[diagnostic::on_unimplemented(
-    message = "a policy that waits needs an inner service that is `Clone`",
-    note = "the wait of a policy is `Never` or `Queued<F>`"
+    message = "`{Self}` cannot keep `{S}` while a request waits",
+    label = "this policy waits",
+    note = "the service below a policy that waits must be `Clone`; one that is not goes behind a `tower::buffer::Buffer`",
+    note = "the wait of a policy is `Never`, or `Queued<F>` around a future `F`"
 )]
 pub trait Keep<S> {
     /// What is kept.
@@ -80,6 +82,7 @@ impl<S, P> Keep<S> for Never<P> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Clone, F> Keep<S> for Queued<F> {
     type Kept = S;
 

@@ -9,6 +9,15 @@ use super::{
 };
 
 /// How a [`Budget`] is set. See [`Budget::builder`].
+///
+/// ```
+/// use buttress::budget::{Budget, InvalidBudget};
+///
+/// let budget = Budget::builder().ratio(0.2).min_per_second(5.0).burst(20).build()?;
+/// # assert_eq!(budget.snapshot().granted, 0);
+/// assert_eq!(Budget::builder().ratio(20.0).build().unwrap_err(), InvalidBudget::Ratio); // 20 % is 0.2
+/// # Ok::<(), InvalidBudget>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct BudgetBuilder {

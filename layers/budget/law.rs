@@ -35,7 +35,10 @@ use crate::outcome::Class;
 /// It is called by all threads at once, within `call` and `poll`: it must be quick, and must not block. Take and check in one
 /// step, as above: who checks and then takes lets through as many as there are threads. The times that racing threads bring may
 /// be slightly out of order.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a law of a budget: it wants `impl Law`")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a law of a budget",
+    note = "implement `Law` for a law of your own; `Budget::builder().ratio(0.1).build()` has the usual one"
+)]
 pub trait Law: fmt::Debug + Send + Sync + 'static {
     /// The first attempt of a request starts.
     fn first(&self, now: Instant);

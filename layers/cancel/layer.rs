@@ -23,6 +23,22 @@ use crate::{
 /// Around an HTTP service the context lives to the end of the response's body; around any other, with [`typed`](Self::typed),
 /// to the end of the call. It is a child of the context outside, so put it below the [`DeadlineLayer`](crate::DeadlineLayer).
 ///
+/// ```
+/// use axum::{Router, routing::get};
+/// use buttress::{CancelLayer, Context};
+///
+/// async fn report() -> &'static str {
+///     // Ends when the client leaves, and so do its own calls.
+///     let totals = Context::current().spawn("totals", async { /* long work */ });
+///     match totals.await {
+///         Ok(()) => "done",
+///         Err(_) => "nobody reads this",
+///     }
+/// }
+///
+/// let app: Router = Router::new().route("/report", get(report)).layer(CancelLayer::new());
+/// ```
+///
 /// `poll_ready` is the inner service's. The layer has no state, and allocates nothing until somebody below asks for the context: a
 /// handler, or a layer that makes a child of it, as a client's [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer) does.
 #[derive(Clone, Copy, Debug, Default)]

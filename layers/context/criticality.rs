@@ -2,6 +2,14 @@ use std::{error, fmt, str::FromStr};
 
 /// How much a request matters when not all can be served, in the four steps of Google's SRE book, chapter 21, "Handling
 /// Overload". Less critical sorts lower and is rejected first.
+///
+/// ```
+/// use buttress::Criticality;
+///
+/// assert!(Criticality::Sheddable < Criticality::Critical);
+/// assert_eq!("sheddable-plus".parse(), Ok(Criticality::SheddablePlus));
+/// assert_eq!(Criticality::default(), Criticality::Critical);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Criticality {
     /// Its loss is expected now and then: work that can be done again at leisure.

@@ -16,6 +16,20 @@ use crate::registry::{self, End, Entry, Kind};
 /// A task started by [`Context::spawn`] and its kin. As a future it gives the task's output.
 ///
 /// Dropping it detaches the task, which still ends as its kind does.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use buttress::{Cancelled, Context};
+///
+/// let task = Context::current().spawn("totals", async { 6 * 7 });
+/// assert_eq!(task.await, Ok(42));
+///
+/// let part = Context::current().child();
+/// let task = part.spawn("search", std::future::pending::<()>());
+/// part.cancel(Cancelled::Superseded); // another was quicker
+/// assert_eq!(task.await.unwrap_err().reason(), Some(Cancelled::Superseded));
+/// # }
+/// ```
 #[must_use = "a task that nobody awaits can fail unseen; `drop` it to detach it on purpose"]
 #[derive(Debug)]
 pub struct Task<T> {

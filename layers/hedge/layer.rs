@@ -74,6 +74,12 @@ impl HedgeLayer {
     }
 
     /// These requests may be sent twice too, whatever their method: the reads of a gRPC service, say.
+    ///
+    /// ```
+    /// use buttress::HedgeLayer;
+    ///
+    /// let hedge = HedgeLayer::quantile(0.95).when(|head| head.uri.path() == "/shop.Catalogue/Get");
+    /// ```
     #[must_use]
     pub fn when(mut self, is: impl for<'a> Fn(Head<'a>) -> bool + Send + Sync + 'static) -> Self {
         self.settings.idempotent = Some(Arc::new(is));

@@ -48,6 +48,16 @@ pub use self::{classify::Classified, delivery::Delivery, hint::Hint};
 use crate::{context::Cancelled, rejection::Rejection};
 
 /// How a call ended.
+///
+/// ```
+/// use buttress::{Cancelled, outcome::{Class, Outcome}};
+///
+/// let broken = Outcome::failure(Class::Transport);
+/// assert!(broken.is_failure() && !broken.is_success());
+/// // Neither speaks for the upstream nor against it:
+/// let left = Outcome::Cancelled(Cancelled::Disconnected);
+/// assert!(!left.is_failure() && !left.is_success());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -140,7 +150,10 @@ impl<'a> Answer<'a> {
 }
 
 /// What is told the outcome of a call, exactly once: a permit, a count.
-#[diagnostic::on_unimplemented(message = "`{Self}` cannot be told an outcome: it wants `impl Settle`")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be told an outcome",
+    note = "implement `Settle`: `settle` is told how the call ended, once; a policy that need not know has the permit `()`"
+)]
 pub trait Settle {
     /// The head of the answer is here, and goes out after this. Not called where there is no HTTP.
     fn answered(&mut self, answer: &mut Answer<'_>) {

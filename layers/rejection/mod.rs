@@ -57,6 +57,19 @@ pub use self::{
 use crate::context::Cancelled;
 
 /// Why a layer said no or gave up, as data.
+///
+/// A policy of one's own says what it knows, and the rest follows from the [reason](Reason):
+///
+/// ```
+/// use buttress::rejection::{Reason, Rejection};
+/// use std::time::Duration;
+///
+/// let rejection = Rejection::new(Reason::Overloaded, "import")
+///     .retry_after(Duration::from_secs(30))
+///     .with_message("an import is running");
+/// assert!(rejection.may_retry() && !rejection.was_executed());
+/// assert_eq!(rejection.to_string(), "an import is running (import)");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     reason: Reason,

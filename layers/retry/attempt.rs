@@ -58,7 +58,7 @@ pub enum Verdict {
 /// What it says is not yet done: the attempts, the budget, the deadline, the body and the upstream's own word are asked too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say what is to be retried",
-    note = "a closure does: `|attempt: &Attempt<'_>| Verdict::Retry`"
+    note = "a closure does, in `RetryLayer::with(|attempt: &Attempt<'_>| Verdict::Retry)`, and so does an `impl Classify`"
 )]
 pub trait Classify {
     /// What is to become of this attempt.

@@ -23,6 +23,19 @@ use crate::{
 /// | [`body_limit`](Self::body_limit) | 64 KiB | what is kept of a body to be sent again |
 ///
 /// The budget and the counts are the layer's: all services made from it, and from its clones, share them.
+///
+/// ```
+/// use buttress::{RetryLayer, retry::Backoff};
+/// use http::StatusCode;
+/// use std::time::Duration;
+///
+/// let retry = RetryLayer::http()
+///     .attempts(4)
+///     .backoff(Backoff::new(Duration::from_millis(20), Duration::from_secs(2)))
+///     .retry_status(StatusCode::INTERNAL_SERVER_ERROR)
+///     .idempotent(|head| head.uri.path() == "/search"); // a POST that changes nothing
+/// assert_eq!(retry.snapshot().requests, 0);
+/// ```
 pub struct RetryLayer<C = Rules> {
     pub(super) settings: Settings,
     pub(super) classify: Arc<C>,
@@ -96,7 +109,10 @@ impl<C: Fn(&Attempt<'_>) -> Verdict> RetryLayer<C> {
 
 impl<C> RetryLayer<C> {
     /// As this [classifier](Classify) says: a type of one's own, where a [closure](RetryLayer::with) will not do.
-    pub fn of(classify: C) -> Self {
+    pub fn of(classify: C) -> Self
+    where
+        C: Classify,
+    {
         Self {
             settings: Settings::interactive(),
             classify: Arc::new(classify),
@@ -173,6 +189,16 @@ impl<C> RetryLayer<C> {
     }
 
     /// Reads hints of another kind: `x-ratelimit-reset`, say. Where it finds none, the [known ones](Hint) are read.
+    ///
+    /// ```
+    /// use buttress::{RetryLayer, outcome::Hint};
+    /// use std::time::Duration;
+    ///
+    /// let retry = RetryLayer::http().read_hints(|headers| {
+    ///     let seconds = headers.get("x-ratelimit-reset-after")?.to_str().ok()?.parse().ok()?;
+    ///     Some(Hint::After(Duration::from_secs(seconds)))
+    /// });
+    /// ```
     #[must_use]
     pub fn read_hints(mut self, read: impl Fn(&HeaderMap) -> Option<Hint> + Send + Sync + 'static) -> Self {
         self.settings.hints = Some(Arc::new(read));

@@ -1,12 +1,12 @@
-//! A permit twice, and a context's owner twice.
+//! One permit for two calls.
 
-use buttress::{Context, admission::concurrency::ConcurrencyPermit};
+use buttress::admission::{Admit, Arrival, Decision};
 
-fn twice(permit: &ConcurrencyPermit) -> ConcurrencyPermit {
-    permit.clone()
+fn twice<A: Admit>(policy: &A, arrival: &Arrival<'_>) -> Option<(A::Permit, A::Permit)> {
+    match policy.admit(arrival) {
+        Decision::Now(permit) => Some((permit.clone(), permit)),
+        _ => None,
+    }
 }
 
-fn main() {
-    let owner = Context::current().child();
-    let _ = (owner.clone(), owner);
-}
+fn main() {}

@@ -9,7 +9,7 @@ use std::{
 use axum::body::Body;
 use buttress::ConcurrencyLimitLayer;
 use http::{Request, Response};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service};
 
 struct Pipeline;
 
@@ -27,7 +27,8 @@ impl Service<Request<Body>> for Pipeline {
     }
 }
 
-fn main() {
-    let limited = ConcurrencyLimitLayer::new(10).layer(Pipeline);
-    let _ = limited.oneshot(Request::new(Body::empty()));
+fn limited() -> impl Service<Request<Body>> {
+    ConcurrencyLimitLayer::new(10).layer(Pipeline)
 }
+
+fn main() {}

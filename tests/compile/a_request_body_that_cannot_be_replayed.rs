@@ -2,17 +2,13 @@
 
 use std::collections::VecDeque;
 
-use buttress::{RetryLayer, body::replay::Replay};
+use buttress::RetryLayer;
 use http::Request;
 use http_body_util::Full;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service};
 
-fn main() {
-    let client: Client<HttpConnector, Replay<Full<VecDeque<u8>>>> = Client::builder(TokioExecutor::new()).build_http();
-    let client = RetryLayer::new().layer(client);
-    let _ = client.oneshot(Request::new(Full::new(VecDeque::<u8>::new())));
+fn client(transport: buttress::reqwest::Transport<reqwest::Client>) -> impl Service<Request<Full<VecDeque<u8>>>> {
+    RetryLayer::new().layer(transport)
 }
+
+fn main() {}

@@ -1,12 +1,11 @@
-//! reqwest's client directly below the layers.
+//! reqwest's client directly below a retry.
 
 use buttress::RetryLayer;
 use http::Request;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{Layer, Service};
 
-fn main() {
-    let client = ServiceBuilder::new()
-        .layer(RetryLayer::http())
-        .service(reqwest::Client::new());
-    let _ = client.oneshot(Request::new(reqwest::Body::from("")));
+fn client(http: reqwest::Client) -> impl Service<Request<reqwest::Body>> {
+    RetryLayer::http().layer(http)
 }
+
+fn main() {}

@@ -1,13 +1,11 @@
 //! tonic's channel directly below a retry.
 
 use buttress::RetryLayer;
-use tonic::transport::Channel;
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use tower::ServiceBuilder;
+use tonic::{body::Body, client::GrpcService, transport::Channel};
+use tower::Layer;
 
-async fn check(channel: Channel) {
-    let stack = ServiceBuilder::new().layer(RetryLayer::grpc()).service(channel);
-    let _ = HealthClient::new(stack).check(HealthCheckRequest::default()).await;
+fn client(channel: Channel) -> impl GrpcService<Body> {
+    RetryLayer::grpc().layer(channel)
 }
 
 fn main() {}

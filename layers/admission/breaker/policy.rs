@@ -16,6 +16,18 @@ use crate::{
 };
 
 /// A circuit breaker: the policy, and a handle to it. Clones are the same breaker. See the [module](super).
+///
+/// ```
+/// use buttress::{BreakerLayer, admission::breaker::{CircuitState, Forced}};
+///
+/// let layer = BreakerLayer::new().per_destination();
+/// let breaker = layer.breaker(); // for a switch, a metric, a test
+///
+/// breaker.force(Some(Forced::Open)); // nothing goes out while the upstream is being mended
+/// assert_eq!(breaker.snapshot().forced, Some(Forced::Open));
+/// breaker.force(None);
+/// assert_eq!(breaker.snapshot().state, CircuitState::Closed);
+/// ```
 #[derive(Clone)]
 pub struct Breaker {
     rules: Arc<Rules>,

@@ -24,6 +24,17 @@ use crate::{
 const TRIED: u64 = 16;
 
 /// A concurrency limit: the policy, and a handle to it. Clones are the same limit. See the [module](super).
+///
+/// ```
+/// use buttress::ConcurrencyLimitLayer;
+///
+/// let layer = ConcurrencyLimitLayer::adaptive();
+/// let limit = layer.limit(); // for a switch, a metric, a test
+///
+/// limit.set(Some(20)); // no more than these during the migration
+/// assert_eq!(limit.snapshot().limit, 20);
+/// limit.set(None); // as its law says again
+/// ```
 #[derive(Clone)]
 pub struct ConcurrencyLimit {
     homes: Homes<Shared>,

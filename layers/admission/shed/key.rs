@@ -17,6 +17,16 @@ const EPOCH: Duration = Duration::from_secs(3600);
 ///
 /// It is no secret: a caller that can choose its key can choose its luck. Hash what the server itself knows of the
 /// caller.
+///
+/// ```
+/// use buttress::{LoadShedLayer, admission::shed::hash};
+///
+/// /// Put into the extensions by whoever knows it: the authentication.
+/// #[derive(Clone, Hash)]
+/// struct User(u64);
+///
+/// let shed = LoadShedLayer::new().key(|head| head.extensions.get::<User>().map(hash));
+/// ```
 pub fn hash(key: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);

@@ -1,9 +1,6 @@
-//! reqwest's client with its own requests above the layers, and no translation below.
+//! reqwest's own requests above the layers, and its client below them, without a translation there.
 
-use buttress::{
-    PropagateDeadlineLayer,
-    reqwest::ClientLayer,
-};
+use buttress::{PropagateDeadlineLayer, reqwest::ClientLayer};
 use tower::ServiceBuilder;
 
 async fn ask(http: reqwest::Client, request: reqwest::Request) {

@@ -1,4 +1,4 @@
-//! A layer that is no layer in a router: its settings.
+//! The handle of a breaker where its layer is wanted.
 
 use axum::Router;
 use buttress::admission::breaker::Breaker;
