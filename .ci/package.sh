@@ -17,7 +17,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo package --allow-dirty --all-features 2>&1 | tee "$log"
+cargo package --allow-dirty --all-features 2>&1 | tee "$log" | grep -v '^warning: ignoring '
 
 # Asked of the registry while packaging. The lock file is ours alone, but who starts from it has the same versions.
 ! grep -F 'is yanked' "$log" >&2 || fail "Cargo.lock has a version that was taken back: cargo update"
