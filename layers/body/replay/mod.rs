@@ -69,6 +69,9 @@ use self::{attempt::Attempt, room::Room, shared::Shared};
 use super::BoxError;
 
 /// A request's body in one attempt to send it. See the [module](self).
+///
+/// Where the compiler says that a client does not take requests of it, the client has a body type of its own, as reqwest's and tonic's
+/// do. Then the innermost layer is that transport's adapter, a `TransportLayer` (features `reqwest`, `tonic`).
 #[pin_project]
 pub struct Replay<B>(#[pin] Source<B>);
 
