@@ -12,7 +12,8 @@ target=${CARGO_TARGET_DIR:-target}
 [[ $target == /* ]] || target=$root/$target
 
 # rustdoc's JSON is unstable, and read by one version of the reader each: see .ci/api/Cargo.toml when Rust is changed. Only rustdoc is
-# told to write it; cargo and the dependencies' build scripts stay stable, so what is built already is used.
+# told to write it; cargo and the dependencies' build scripts stay stable, so what is built already is used. The pages in its place are
+# gone afterwards.
 mkdir -p "$target/tools"
 cat >"$target/tools/rustdoc" <<'SH'
 #!/bin/sh
@@ -23,7 +24,10 @@ RUSTDOC=$target/tools/rustdoc cargo rustdoc --quiet --lib --all-features -- -Z u
 
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
-cargo run --quiet --locked --manifest-path .ci/api/Cargo.toml --target-dir "$target/tools/api" -- "$target/doc/buttress.json" >"$found"
+cargo run --quiet --locked --manifest-path .ci/api/Cargo.toml --target-dir "$target/tools/api" -- "$target/doc/buttress.json" >"$found" || {
+  echo "Another Rust writes another format: choose the reader for it in .ci/api/Cargo.toml." >&2
+  exit 1
+}
 [[ -s $found ]] || { echo "no public item found" >&2; exit 1; }
 
 if [[ ${1-} == --renew ]]; then

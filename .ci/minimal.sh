@@ -21,8 +21,14 @@ printf '\n[workspace]\n' >>"$copy/Cargo.toml"
 cd "$copy"
 
 # The flag is unstable, and there is no other stable way to ask for it. It chooses versions: what is built is built by stable Rust.
-RUSTC_BOOTSTRAP=1 cargo update --quiet -Z direct-minimal-versions
+RUSTC_BOOTSTRAP=1 cargo update --quiet -Z direct-minimal-versions || {
+  echo "a lower bound in Cargo.toml is too low for what another dependency asks for: raise it" >&2
+  exit 1
+}
 
 direct=$(cargo tree --depth 1 --edges normal --all-features --prefix none --format '{p}' | sed -E '1d; s/ \(.*//; s/ v/ /')
 printf '%s\n' "$direct"
-CARGO_TARGET_DIR=$target/minimal cargo check --quiet --keep-going --lib --all-features
+CARGO_TARGET_DIR=$target/minimal cargo check --quiet --keep-going --lib --all-features || {
+  echo "a lower bound in Cargo.toml is too low: raise that of the crate that does not build, or that lacks what we use" >&2
+  exit 1
+}
