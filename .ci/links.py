@@ -195,7 +195,7 @@ def main():
     doc, crate = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
     html_pages, html_links = rustdoc(doc, crate)
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md", "*.rs"],
+        ["git", "ls-files", "-z", "*.md", "*.rs"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout.split("\0")
     files = [ROOT / name for name in sorted(listed) if name and (ROOT / name).is_file()]

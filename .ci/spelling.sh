@@ -14,4 +14,4 @@ if ! cmp --silent .ci/requirements.txt "$here/requirements.txt" || ! [[ -x $here
   cp .ci/requirements.txt "$here/"
 fi
 "$here/venv/bin/typos" --version
-"$here/venv/bin/typos" --config .ci/typos.toml --format brief
+git ls-files -z | xargs -0 "$here/venv/bin/typos" --config .ci/typos.toml --force-exclude --format brief
