@@ -3,13 +3,22 @@
 use std::{env, process::ExitCode};
 
 /// What nobody relies on.
-const UNPROMISED: [&str; 4] = ["Freeze for", "UnsafeUnpin for", "UnwindSafe for", "StructuralPartialEq for"];
+const UNPROMISED: [&str; 4] = [
+    "Freeze for",
+    "UnsafeUnpin for",
+    "UnwindSafe for",
+    "StructuralPartialEq for",
+];
 
 /// Written by hand or derived, it says no more than that the trait is there, which its `impl` says.
 const EXPECTED: [&str; 3] = ["::fmt(&self,", "::clone(&self)", "::drop(&mut self)"];
 
 /// Where a type has these of itself, only that it has them no more, or under a condition, is worth a line.
-const USUAL: [&str; 3] = ["core::marker::Send for", "core::marker::Sync for", "core::marker::Unpin for"];
+const USUAL: [&str; 3] = [
+    "core::marker::Send for",
+    "core::marker::Sync for",
+    "core::marker::Unpin for",
+];
 
 fn listed(item: &str) -> bool {
     let has = |words: &[&str]| words.iter().any(|word| item.contains(word));
