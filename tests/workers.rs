@@ -14,7 +14,7 @@ use buttress::{
     BoxError, Cancelled, Context, Criticality, Lifecycle,
     budget::Budget,
     lifecycle::{
-        Phase,
+        Phase, Report,
         worker::{EnqueueError, Failed, InvalidWorker, NotEnqueued, Queue},
     },
     registry::Kind,
@@ -478,7 +478,7 @@ async fn when_time_is_over_the_rest_is_handed_back_and_what_runs_is_aborted_and_
     }
     life.handle().shutdown();
     let report = life.run().await;
-    assert_eq!(report.unprocessed, [("w", 3)]);
+    assert_eq!((report.unprocessed.as_slice(), report.lost.as_slice()), (&[("w", 2)][..], &[("w", 1)][..]));
     assert_eq!(back.all(), [2, 3, 4]);
     assert_eq!(failed.all(), [(1, "aborted")]);
     let aborted: Vec<_> = report.aborted.iter().map(|ended| ended.work.to_string()).collect();
@@ -489,6 +489,55 @@ async fn when_time_is_over_the_rest_is_handed_back_and_what_runs_is_aborted_and_
         (counts.accepted, counts.done, counts.failed, counts.unprocessed),
         (5, 1, 1, 3)
     );
+}
+
+/// One job runs until a moment after the workers' time, so that nothing is aborted; what waits behind it does not run any more.
+async fn ends_with_jobs_left(take_back: Option<fn(u64)>) -> Report {
+    let life = life();
+    life.on_close("pool", async {
+        sleep(S / 2).await;
+        Ok(())
+    });
+    let worker = life.worker("w").queue(9);
+    let worker = match take_back {
+        Some(take_back) => worker.on_unprocessed(take_back),
+        None => worker,
+    };
+    let run = async |millis| {
+        sleep(Duration::from_millis(millis)).await;
+        Ok::<_, BoxError>(())
+    };
+    let queue = worker.run(run).unwrap();
+    for millis in [23_200, 1, 2] {
+        queue.enqueue(millis).await.unwrap();
+    }
+    life.handle().shutdown();
+    let report = life.run().await;
+    assert!(report.aborted.is_empty(), "{report}");
+    assert_eq!(queue.status().counts.unprocessed, 2);
+    report
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_nobody_takes_back_make_the_exit_code_not_0() {
+    let report = ends_with_jobs_left(None).await;
+    assert_eq!((&*report.lost, &*report.unprocessed), (&[("w", 2)][..], &[][..]));
+    assert!(!report.is_clean());
+    assert!(report.to_string().ends_with("lost: 2 jobs of w, which has no on_unprocessed or whose one panicked"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_are_taken_back_are_not_lost() {
+    let report = ends_with_jobs_left(Some(|_| {})).await;
+    assert_eq!((&*report.lost, &*report.unprocessed), (&[][..], &[("w", 2)][..]));
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_taker_panics_is_lost() {
+    let report = ends_with_jobs_left(Some(|millis| assert_ne!(millis, 1, "not this one"))).await;
+    assert_eq!((&*report.lost, &*report.unprocessed), (&[("w", 1)][..], &[("w", 1)][..]));
+    assert!(!report.is_clean());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Cause, Ended, Lifecycle, Phase, Report, life::Process, phase::Schedule, signals::Signals};
+use super::{Cause, Ended, Lifecycle, Phase, Report, life::Process, phase::Schedule, signals::Signals, staff::Left};
 use crate::{
     context::Cancelled,
     registry::{self, Kind},
@@ -144,6 +144,10 @@ impl End<'_> {
         if !self.report.aborted.is_empty() {
             self.enter(Phase::Aborting);
         }
+        let workers = self.process.workers().clone();
+        for worker in workers.iter().rev() {
+            worker.end();
+        }
         for realm in realms {
             realm.root.close();
             realm.context.end(Cancelled::ShuttingDown);
@@ -155,9 +159,11 @@ impl End<'_> {
             }
         };
         let _ = timeout_at(start + self.process.times.grace, idle).await;
-        let workers = self.process.workers().clone();
-        let handed_back = workers.iter().rev().map(|worker| (worker.name(), worker.unprocessed()));
-        self.report.unprocessed = handed_back.filter(|(_, jobs)| *jobs > 0).collect();
+        for worker in workers.iter().rev() {
+            let (name, Left { handed_back, lost }) = (worker.name(), worker.left());
+            self.report.unprocessed.extend((handed_back > 0).then_some((name, handed_back)));
+            self.report.lost.extend((lost > 0).then_some((name, lost)));
+        }
         self.report.stuck = Ended::all(self.process.alive(), Instant::now());
         self.enter(Phase::Ended);
     }

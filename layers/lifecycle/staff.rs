@@ -9,6 +9,17 @@ pub(super) trait Staff: Send + Sync {
     /// Takes nothing in any more, does what is left up to this time, and hands back what is not done.
     fn stop(&self, until: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
-    /// How many jobs were handed back.
-    fn unprocessed(&self) -> usize;
+    /// Begins nothing any more, and hands back what is not begun.
+    fn end(&self);
+
+    fn left(&self) -> Left;
+}
+
+/// What a worker took in and did not run, because the process ended first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// To somebody who takes it.
+    pub(super) handed_back: usize,
+    /// To nobody.
+    pub(super) lost: usize,
 }

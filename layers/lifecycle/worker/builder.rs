@@ -10,7 +10,7 @@ use super::{
 use crate::{
     body::BoxError,
     budget::Budget,
-    lifecycle::{life::Handle, staff::Staff},
+    lifecycle::{life::Handle, staff::{Left, Staff}},
     retry::Backoff,
 };
 
@@ -122,6 +122,9 @@ impl<J> WorkerBuilder<J> {
 
     /// Is given each job that was taken in and not run: because its deadline passed while it waited, or because the process ended first.
     /// The place to write it where the next process finds it. It must be quick, and must not block.
+    ///
+    /// Without one, or where it panics, what the end of the process leaves is [lost](crate::lifecycle::Report::lost), and its exit code
+    /// says so.
     pub fn on_unprocessed(mut self, hand_back: impl Fn(J) + Send + Sync + 'static) -> Self {
         self.settings.on_unprocessed = Some(Box::new(hand_back));
         self
@@ -210,12 +213,21 @@ impl<J: Send + 'static> Staff for Shared<J> {
             self.close();
             // What has begun by then goes on to the abort, which names it.
             let _ = timeout_at(until, self.done()).await;
-            self.end();
+            self.over();
         })
     }
 
-    fn unprocessed(&self) -> usize {
-        usize::try_from(self.counts().unprocessed).unwrap_or(usize::MAX)
+    fn end(&self) {
+        self.over();
+    }
+
+    fn left(&self) -> Left {
+        let unprocessed = usize::try_from(self.counts().unprocessed).unwrap_or(usize::MAX);
+        let lost = self.lost();
+        Left {
+            handed_back: unprocessed.saturating_sub(lost),
+            lost,
+        }
     }
 }
 

@@ -99,7 +99,7 @@ where
                 }
             }
         }
-        self.lane.shared.end();
+        self.lane.shared.over();
         lanes.shutdown().await;
     }
 
@@ -123,7 +123,7 @@ struct Rest<J>(Arc<Shared<J>>);
 
 impl<J> Drop for Rest<J> {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.over();
     }
 }
 

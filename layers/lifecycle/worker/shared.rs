@@ -2,7 +2,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
@@ -28,6 +31,7 @@ pub(super) struct Shared<J> {
     room: Notify,
     /// The end waits until all is done.
     done: Notify,
+    lost: AtomicUsize,
 }
 
 impl<J> Shared<J> {
@@ -39,6 +43,7 @@ impl<J> Shared<J> {
             work: Notify::new(),
             room: Notify::new(),
             done: Notify::new(),
+            lost: AtomicUsize::new(0),
         }
     }
 
@@ -75,7 +80,7 @@ impl<J> Shared<J> {
                 }
                 Next::Expired(job, room) => {
                     self.call_caller(room);
-                    self.hand_back(job.job);
+                    let _ = self.hand_back(job.job);
                     self.tell_if(self.line().is_done());
                     next = self.line().next(now);
                 }
@@ -138,12 +143,19 @@ impl<J> Shared<J> {
     }
 
     /// Closes, and hands back all that has not begun. What has, goes on.
-    pub(super) fn end(&self) {
+    pub(super) fn over(&self) {
         let rest = self.line().end();
         self.close();
         for waiting in rest {
-            self.hand_back(waiting.job);
+            if !self.hand_back(waiting.job) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// How many of those that the end left were taken back by nobody.
+    pub(super) fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Until it is closed and all is done.
@@ -170,11 +182,12 @@ impl<J> Shared<J> {
         QueueStatus::of(&self.line(), self.settings.bounds, Instant::now())
     }
 
-    fn hand_back(&self, job: J) {
-        if let Some(on_unprocessed) = &self.settings.on_unprocessed {
+    /// Whether somebody took it.
+    fn hand_back(&self, job: J) -> bool {
+        self.settings.on_unprocessed.as_ref().is_some_and(|take| {
             // One that panics must not keep the others from being handed back.
-            let _ = catch_unwind(AssertUnwindSafe(|| on_unprocessed(job)));
-        }
+            catch_unwind(AssertUnwindSafe(|| take(job))).is_ok()
+        })
     }
 
     fn call_caller(&self, room: Room) {
