@@ -200,3 +200,39 @@ fn every_layer_of_this_crate_is_held_against_it() {
     let missing: Vec<_> = layers.iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "held against nothing: {missing:?}");
 }
+
+// === and no test of ours leaks ===
+
+/// What they show is a leak.
+const LEAKS: [&str; 3] = [
+    "a_context_does_not_cross_a_buffer_by_itself",
+    "a_port_that_stays_open_is_found",
+    "a_shield_holds_the_call_when_it_is_dropped",
+];
+
+/// The tests in this folder that run on a runtime of tokio's own.
+fn unchecked(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            unchecked(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines = text.lines().map(str::trim);
+            while let Some(line) = lines.next() {
+                if line.starts_with("#[tokio::test") && !line.contains("leakless\"") {
+                    let name = lines.find_map(|line| line.strip_prefix("async fn "));
+                    found.extend(name.and_then(|rest| rest.split('(').next()).map(str::to_owned));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_integration_test_runs_under_the_leak_check() {
+    let mut found = Vec::new();
+    unchecked(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut found);
+    found.sort_unstable();
+    assert_eq!(found, LEAKS, "crate = \"support::leakless\"");
+}

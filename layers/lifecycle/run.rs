@@ -161,7 +161,9 @@ impl End<'_> {
         let _ = timeout_at(start + self.process.times.grace, idle).await;
         for worker in workers.iter().rev() {
             let (name, Left { handed_back, lost }) = (worker.name(), worker.left());
-            self.report.unprocessed.extend((handed_back > 0).then_some((name, handed_back)));
+            self.report
+                .unprocessed
+                .extend((handed_back > 0).then_some((name, handed_back)));
             self.report.lost.extend((lost > 0).then_some((name, lost)));
         }
         self.report.stuck = Ended::all(self.process.alive(), Instant::now());

@@ -105,7 +105,7 @@ fn each_panel_says_what_it_shows() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn each_query_asks_for_what_the_gateway_tells() {
     let (gateway, _) = under_load().await;
     let page = gateway.page().await;

@@ -27,7 +27,7 @@ async fn answering() -> String {
     format!("http://{address}")
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn each_ending_is_counted_once() {
     let upstream = answering().await;
     let (_socket, dead) = dead();
@@ -124,7 +124,7 @@ pub(crate) fn family(instrument: &Instrument) -> (String, SampleType) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn the_page_is_what_the_table_says_and_no_more() {
     let (gateway, upstreams) = under_load().await;
     let page: Page = gateway.page().await;

@@ -10,7 +10,10 @@ use super::{
 use crate::{
     body::BoxError,
     budget::Budget,
-    lifecycle::{life::Handle, staff::{Left, Staff}},
+    lifecycle::{
+        life::Handle,
+        staff::{Left, Staff},
+    },
     retry::Backoff,
 };
 
