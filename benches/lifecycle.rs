@@ -138,9 +138,10 @@ async fn start_all(name: &str, waits: bool, few: u64) {
                 black_box(task.await).expect("it ends");
             }
         }
+        // What is to be done, in place. One that waits by itself waits for the reactor, too.
         _ => {
             for number in numbers {
-                task(waits, number).await;
+                task(false, number).await;
             }
         }
     }
@@ -367,7 +368,11 @@ fn aims(results: &Results) -> Vec<Aim> {
         let whole = |name| Some(results.over(group, name)?.instructions.unwrap_or_default());
         let bare = results.whole(group, BARE).and_then(|cost| cost.instructions);
         let ratio = whole(OURS).zip(bare).map(|(over, bare)| (bare + over) / bare);
-        aim(format!("{group}: instructions of {OURS} / hyper-util's server"), ratio, most);
+        aim(
+            format!("{group}: instructions of {OURS} / hyper-util's server"),
+            ratio,
+            most,
+        );
     }
     for (what, waits, most) in [("idle", Waits::Idle, 2_048.0), ("unread", Waits::Unread, 2_560.0)] {
         let bare = held(BARE, waits);

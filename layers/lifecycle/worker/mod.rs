@@ -103,9 +103,11 @@ mod line;
 mod mean;
 mod queue;
 mod refused;
+mod running;
 mod settings;
 mod shared;
 mod status;
+mod stretch;
 #[cfg(test)]
 mod tests;
 

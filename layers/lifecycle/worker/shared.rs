@@ -17,6 +17,7 @@ use super::{
     Counts, Failed, FailedBy, QueueStatus,
     line::{Caller, Ended, Line, Next, No, Room, Waiting},
     settings::Settings,
+    stretch::Stretch,
 };
 use crate::context::{Frame, clock};
 
@@ -48,6 +49,7 @@ impl<J> Shared<J> {
     }
 
     /// Takes a job in, or gives it back.
+    #[inline]
     pub(super) fn offer(&self, job: J, caller: Caller) -> Result<(), (No, J)> {
         let facts = Frame::facts();
         let waiting = Waiting {
@@ -68,21 +70,21 @@ impl<J> Shared<J> {
         CallerWaits(self)
     }
 
-    /// The next job for a lane, and when it was taken. `None`: there is none, and will be none.
-    pub(super) async fn next(&self, now: Option<Instant>) -> Option<(Waiting<J>, Instant)> {
-        let mut now = now.unwrap_or_else(Instant::now);
-        let mut next = self.line().next(now);
+    /// The next job for a lane. `None`: there is none, and will be none.
+    ///
+    /// What the lane did before is entered before it waits.
+    pub(super) async fn next(&self, stretch: &mut Stretch) -> Option<Waiting<J>> {
+        let mut next = self.take(stretch, Line::next);
         loop {
             match next {
                 Next::Run(job, room) => {
                     self.call_caller(room);
-                    return Some((job, now));
+                    return Some(job);
                 }
                 Next::Expired(job, room) => {
                     self.call_caller(room);
                     let _ = self.hand_back(job.job);
                     self.tell_if(self.line().is_done());
-                    next = self.line().next(now);
                 }
                 Next::Over => return None,
                 Next::Wait => {
@@ -90,44 +92,75 @@ impl<J> Shared<J> {
                     tokio::pin!(work);
                     // Before the look, so that what comes after it is heard of.
                     work.as_mut().enable();
-                    next = self.line().next_or_idle(now);
-                    if matches!(next, Next::Wait) {
-                        work.await;
-                        now = Instant::now();
-                        next = self.line().next(now);
+                    next = self.take(stretch, Line::next_or_idle);
+                    if !matches!(next, Next::Wait) {
+                        continue;
                     }
+                    work.await;
+                    stretch.is_over();
                 }
             }
+            next = self.take(stretch, Line::next);
         }
     }
 
-    /// Enters the end of a job that ran, and tells of it where it failed. Says when that was.
-    pub(super) fn ended(&self, began: Instant, end: Result<(), Failure<J>>) -> Instant {
+    /// Enters what the lane did, and takes what is next, at once.
+    #[inline]
+    fn take(&self, stretch: &mut Stretch, next: impl FnOnce(&mut Line<J>, Instant) -> Next<J>) -> Next<J> {
+        let looked = stretch.is_due().then(Instant::now);
+        let mut line = self.line();
+        let mut is_done = false;
+        if stretch.take_unbooked() {
+            line.ended(Ended::Done);
+            is_done = line.is_done();
+        }
+        let looked = looked.or_else(|| (self.settings.is_timed() || line.next_has_deadline()).then(Instant::now));
+        if let Some(now) = looked {
+            tell(&mut line, stretch, now);
+        }
+        let next = next(&mut line, stretch.at());
+        if matches!(next, Next::Wait | Next::Over) && stretch.has_untold() {
+            tell(&mut line, stretch, Instant::now());
+        }
+        drop(line);
+        self.tell_if(is_done);
+        next
+    }
+
+    /// Enters what the lane did, before it waits.
+    pub(super) fn settle(&self, stretch: &mut Stretch) {
         let now = Instant::now();
-        let how = match &end {
-            Ok(()) => Ended::Done,
-            Err(Failure {
-                why: FailedBy::Aborted, ..
-            }) => Ended::Cut,
-            Err(_) => Ended::Failed,
-        };
         let is_done = {
             let mut line = self.line();
-            line.ended(how, now.saturating_duration_since(began), now);
+            if stretch.take_unbooked() {
+                line.ended(Ended::Done);
+            }
+            tell(&mut line, stretch, now);
             line.is_done()
         };
-        if let Err(Failure {
-            job: Some(job),
-            why,
-            attempts,
-        }) = end
-            && let Some(on_failed) = &self.settings.on_failed
-        {
+        self.tell_if(is_done);
+    }
+
+    /// Enters the end of a job that failed, and tells of it.
+    pub(super) fn failed(&self, stretch: &mut Stretch, failure: Failure<J>) {
+        let now = Instant::now();
+        let Failure { job, why, attempts } = failure;
+        let is_done = {
+            let mut line = self.line();
+            if let FailedBy::Aborted = why {
+                line.ended(Ended::Cut);
+            } else {
+                line.ended(Ended::Failed);
+                stretch.ended();
+            }
+            tell(&mut line, stretch, now);
+            line.is_done()
+        };
+        if let (Some(job), Some(on_failed)) = (job, &self.settings.on_failed) {
             // One that panics does nothing to the books: what it is told was entered before.
             let _ = catch_unwind(AssertUnwindSafe(|| on_failed(Failed { job, why, attempts })));
         }
         self.tell_if(is_done);
-        now
     }
 
     /// Takes nothing in any more.
@@ -206,6 +239,11 @@ impl<J> Shared<J> {
     fn line(&self) -> MutexGuard<'_, Line<J>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tell<J>(line: &mut Line<J>, stretch: &mut Stretch, now: Instant) {
+    line.told(stretch.look(now));
+    stretch.are_quick(line.are_quick());
 }
 
 /// A job that failed, if a copy of it was kept.
