@@ -2,6 +2,8 @@ use std::{future::Future, pin::Pin};
 
 use tokio::time::Instant;
 
+use super::worker::QueueStatus;
+
 /// A worker, as the end of the process sees it.
 pub(super) trait Staff: Send + Sync {
     fn name(&self) -> &'static str;
@@ -13,6 +15,8 @@ pub(super) trait Staff: Send + Sync {
     fn end(&self);
 
     fn left(&self) -> Left;
+
+    fn status(&self) -> QueueStatus;
 }
 
 /// What a worker took in and did not run, because the process ended first.

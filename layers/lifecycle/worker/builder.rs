@@ -3,7 +3,7 @@ use std::{error, fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc, 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Failed, Queue, crew,
+    Failed, Queue, QueueStatus, crew,
     settings::{Retry, Settings},
     shared::Shared,
 };
@@ -222,6 +222,10 @@ impl<J: Send + 'static> Staff for Shared<J> {
 
     fn end(&self) {
         self.over();
+    }
+
+    fn status(&self) -> QueueStatus {
+        Self::status(self)
     }
 
     fn left(&self) -> Left {
