@@ -236,15 +236,12 @@ impl Serves {
                         let service = TowerToHyperService::new(service);
                         let http = hyper();
                         let served = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-                        match &graceful {
-                            Some(graceful) => {
-                                let served = graceful.watch(served.into_owned());
-                                tokio::spawn(async move { drop(served.await) });
-                            }
-                            None => {
-                                let served = served.into_owned();
-                                tokio::spawn(async move { drop(served.await) });
-                            }
+                        if let Some(graceful) = &graceful {
+                            let served = graceful.watch(served.into_owned());
+                            tokio::spawn(async move { drop(served.await) });
+                        } else {
+                            let served = served.into_owned();
+                            tokio::spawn(async move { drop(served.await) });
                         }
                     }
                 });
@@ -340,7 +337,7 @@ fn held(name: &str, waits: Waits) -> f64 {
     };
     open(1);
     let of = allocation_counter::measure(|| open(OPEN - 1));
-    of.bytes_current as f64 / f64::from(OPEN - 1)
+    f64::from(i32::try_from(of.bytes_current).unwrap_or(i32::MAX)) / f64::from(OPEN - 1)
 }
 
 // === what was aimed at ===

@@ -48,6 +48,7 @@ th { color: var(--faint); font-size: .8rem; font-weight: 500; white-space: nowra
 b, .bad { color: var(--late); font-weight: 600 }
 .faint { color: var(--faint) }
 p { color: var(--faint); margin: .8rem 0 }
+@media (max-width: 44rem) { th, td { padding: .3rem .6rem; white-space: nowrap } .name, .by, .end { min-width: 0 } }
 </style>
 </head>
 <body>

@@ -160,7 +160,10 @@ async fn the_queues_stand_beside_it() {
     });
     assert_eq!(json["queues"], serde_json::Value::from(vec![mail]));
     let (_, page) = ask(&view, get("/")).await;
-    assert!(page.contains("2 of 8<td class=\"n\">1 of 1<td class=\"n\">2.0 s"), "{page}");
+    assert!(
+        page.contains("2 of 8<td class=\"n\">1 of 1<td class=\"n\">2.0 s"),
+        "{page}"
+    );
     assert!(page.contains("<b>stalled</b>"), "{page}");
 }
 
