@@ -501,6 +501,29 @@ async fn when_time_is_over_the_rest_is_handed_back_and_what_runs_is_aborted_and_
     );
 }
 
+/// They share looks at the clock, and nobody sees that.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn what_quick_jobs_took_is_told_before_their_worker_waits() {
+    let life = life();
+    let queue = sleeper(&life, 99);
+    for _ in 0..40 {
+        queue.try_enqueue(0).unwrap();
+    }
+    settle().await;
+    let status = queue.status();
+    assert_eq!((status.mean_job_time, status.counts.done), (Some(Duration::ZERO), 40));
+    sleep(30 * S).await;
+    // The third waits, and what was before it is not its own time.
+    for seconds in [0, 0, 8] {
+        queue.try_enqueue(seconds).unwrap();
+    }
+    sleep(4 * S).await;
+    let status = queue.status();
+    assert_eq!((status.counts.done, status.in_progress), (42, 1));
+    sleep(5 * S).await;
+    assert_eq!(queue.status().mean_job_time, Some(S));
+}
+
 /// One job runs until a moment after the workers' time, so that nothing is aborted; what waits behind it does not run any more.
 async fn ends_with_jobs_left(take_back: Option<fn(u64)>) -> Report {
     let life = life();
