@@ -233,15 +233,15 @@ impl Serves {
                 tokio::spawn(async move {
                     while let Ok((stream, _)) = listener.accept().await {
                         stream.set_nodelay(true).expect("it is open");
-                        let service = TowerToHyperService::new(service);
-                        let http = hyper();
-                        let served = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                        let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(service));
                         if let Some(graceful) = &graceful {
-                            let served = graceful.watch(served.into_owned());
+                            let served = hyper().serve_connection_with_upgrades(io, service).into_owned();
+                            let served = graceful.watch(served);
                             tokio::spawn(async move { drop(served.await) });
                         } else {
-                            let served = served.into_owned();
-                            tokio::spawn(async move { drop(served.await) });
+                            tokio::spawn(async move {
+                                drop(hyper().serve_connection_with_upgrades(io, service).await);
+                            });
                         }
                     }
                 });
