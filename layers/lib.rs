@@ -117,7 +117,7 @@ pub use self::{
     observe::ObserveLayer,
     rejection::Rejection,
     retry::RetryLayer,
-    stack::optional,
+    stack::{client, optional, server},
 };
 
 #[doc = include_str!("../README.md")]

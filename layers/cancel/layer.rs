@@ -1,6 +1,7 @@
 use std::{
     future::Future,
     marker::PhantomData,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -28,6 +29,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CancelLayer<M = Http> {
     in_extensions: bool,
+    is_off: bool,
     mode: PhantomData<M>,
 }
 
@@ -36,7 +38,16 @@ impl CancelLayer {
     pub const fn new() -> Self {
         Self {
             in_extensions: false,
+            is_off: false,
             mode: PhantomData,
+        }
+    }
+
+    /// One that does nothing.
+    pub(crate) const fn off() -> Self {
+        Self {
+            is_off: true,
+            ..Self::new()
         }
     }
 
@@ -52,6 +63,7 @@ impl CancelLayer {
     pub const fn typed(self) -> CancelLayer<Typed> {
         CancelLayer {
             in_extensions: false,
+            is_off: false,
             mode: PhantomData,
         }
     }
@@ -90,13 +102,17 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = request.method() == Method::HEAD;
+        if self.layer.is_off {
+            let inner = self.inner.call(request);
+            return CancelFuture { own: Own::Nothing, inner, head };
+        }
         let scope = Scope::begin();
         if self.layer.in_extensions {
             request.extensions_mut().insert(crate::Context::current());
         }
         let inner = self.inner.call(request);
         CancelFuture {
-            scope: Some(scope.release()),
+            own: Own::Context(scope.release()),
             inner,
             head,
         }
@@ -108,10 +124,21 @@ where
 #[derive(Debug)]
 pub struct CancelFuture<F> {
     // Before the work: what the work spawned hears of the end before the work itself is taken down.
-    scope: Option<Scope>,
+    own: Own,
     #[pin]
     inner: F,
     head: bool,
+}
+
+/// What a call has of its own.
+#[derive(Debug)]
+enum Own {
+    /// A context, to be ended with it.
+    Context(Scope),
+    /// None: the layer is off.
+    Nothing,
+    /// It is over.
+    Over,
 }
 
 impl<F, ResBody, E> Future for CancelFuture<F>
@@ -125,10 +152,13 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(scope) = this.scope else { return Poll::Pending };
-        let output = ready!(scope.enter(|| this.inner.poll(cx)));
-        let Some(mut scope) = this.scope.take() else {
-            return Poll::Pending;
+        let output = match this.own {
+            Own::Context(scope) => ready!(scope.enter(|| this.inner.poll(cx))),
+            Own::Nothing => ready!(this.inner.poll(cx)),
+            Own::Over => return Poll::Pending,
+        };
+        let Own::Context(mut scope) = mem::replace(this.own, Own::Over) else {
+            return Poll::Ready(output.map(|response| Tracked::ended(response, |body| body)));
         };
         Poll::Ready(match output {
             Ok(response) => Ok(Tracked::follow(response, *this.head, ContextWatch(scope))),

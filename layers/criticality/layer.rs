@@ -42,7 +42,8 @@ type Trust = dyn Fn(Head<'_>) -> bool + Send + Sync;
 #[derive(Clone)]
 struct Config {
     by: Option<Arc<By>>,
-    header: HeaderName,
+    /// `None`: no caller is heard.
+    header: Option<HeaderName>,
     trust: Option<Arc<Trust>>,
     counts: Arc<Counts>,
 }
@@ -69,11 +70,18 @@ impl CriticalityLayer {
         Self {
             config: Arc::new(Config {
                 by: None,
-                header: HEADER,
+                header: Some(HEADER),
                 trust: None,
                 counts: Arc::default(),
             }),
         }
+    }
+
+    /// One that leaves it as it is.
+    pub(crate) fn off() -> Self {
+        let mut off = Self::new();
+        off.config_mut().header = None;
+        off
     }
 
     /// What the server itself says of a request; `None` leaves it as it is. It is called for every request, and should
@@ -95,7 +103,7 @@ impl CriticalityLayer {
     /// ```
     #[must_use]
     pub fn header(mut self, name: HeaderName) -> Self {
-        self.config_mut().header = name;
+        self.config_mut().header = Some(name);
         self
     }
 
@@ -132,16 +140,15 @@ impl Config {
             let Facts { criticality, .. } = Frame::facts();
             criticality
         });
-        if is_in(head.headers, &self.header) {
-            self.heard(head, ours)
-        } else {
-            ours
+        match &self.header {
+            Some(header) if is_in(head.headers, header) => self.heard(head, header, ours),
+            _ => ours,
         }
     }
 
     /// What becomes of `ours` by what the caller says.
-    fn heard(&self, head: Head<'_>, ours: Criticality) -> Criticality {
-        let said = match self.read(head.headers) {
+    fn heard(&self, head: Head<'_>, header: &HeaderName, ours: Criticality) -> Criticality {
+        let said = match said(head.headers, header) {
             Ok(Some(said)) => said,
             Ok(None) => return ours,
             Err(Unreadable) => {
@@ -156,16 +163,16 @@ impl Config {
         self.counts.capped.fetch_add(1, Ordering::Relaxed);
         ours
     }
+}
 
-    /// The least that is said: what a caller sent may stand beside what a proxy added.
-    fn read(&self, headers: &HeaderMap) -> Result<Option<Criticality>, Unreadable> {
-        let mut least = None;
-        for value in headers.get_all(&self.header) {
-            let said = read(value)?;
-            least = Some(least.map_or(said, |least: Criticality| least.min(said)));
-        }
-        Ok(least)
+/// The least that is said: what a caller sent may stand beside what a proxy added.
+fn said(headers: &HeaderMap, header: &HeaderName) -> Result<Option<Criticality>, Unreadable> {
+    let mut least = None;
+    for value in headers.get_all(header) {
+        let said = read(value)?;
+        least = Some(least.map_or(said, |least: Criticality| least.min(said)));
     }
+    Ok(least)
 }
 
 /// No [`Criticality`] is named.

@@ -92,6 +92,11 @@ impl DeadlineLayer {
         Self::with_default(None)
     }
 
+    /// Requests have no deadline but that of the context outside.
+    pub(crate) fn off() -> Self {
+        Self::from_headers().headers(DeadlineHeaders::NONE)
+    }
+
     fn with_default(default: Option<Duration>) -> Self {
         Self {
             config: Arc::new(Config {

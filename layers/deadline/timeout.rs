@@ -67,6 +67,16 @@ impl TimeoutLayer {
     }
 }
 
+impl<M> TimeoutLayer<M> {
+    fn deadline(&self) -> Option<Instant> {
+        // What has no end needs no clock.
+        match self.timeout {
+            Duration::MAX => None,
+            timeout => Instant::now().checked_add(timeout),
+        }
+    }
+}
+
 impl<S, M: Copy> Layer<S> for TimeoutLayer<M> {
     type Service = Timeout<S, M>;
 
@@ -87,7 +97,7 @@ impl<S, M> Timeout<S, M> {
     where
         S: Service<R>,
     {
-        let frame = Frame::until(Instant::now().checked_add(self.layer.timeout)).hold();
+        let frame = Frame::until(self.layer.deadline()).hold();
         let future = self.inner.call(request);
         Bounded::new(frame.release(), future)
     }

@@ -143,7 +143,7 @@ impl<S: Settle> Watch for Classified<S> {
 }
 
 /// What one of us said: that the caller had left is a departure, all else a rejection.
-fn of_rejection(rejection: &Rejection) -> Outcome {
+pub(crate) fn of_rejection(rejection: &Rejection) -> Outcome {
     match rejection.reason() {
         Reason::Cancelled => Outcome::Cancelled(Cancelled::Disconnected),
         _ => Outcome::Rejected(rejection.clone()),
@@ -223,6 +223,11 @@ impl<S: Settle> Held<S> {
         if let Some(settle) = mem::take(&mut self.0) {
             settle.settle(outcome);
         }
+    }
+
+    /// It, until it is settled.
+    pub(crate) fn held(&mut self) -> Option<&mut S> {
+        self.0.as_mut()
     }
 
     /// Hands it on to who settles it now.

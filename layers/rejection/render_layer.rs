@@ -110,11 +110,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let protocol = Protocol::of(&request);
+        let renders = self.layer.changes().then(|| (self.layer.clone(), Protocol::of(&request)));
         RenderFuture {
             inner: self.inner.call(request),
-            layer: self.layer.clone(),
-            protocol,
+            renders,
         }
     }
 }
@@ -125,8 +124,8 @@ where
 pub struct RenderFuture<F> {
     #[pin]
     inner: F,
-    layer: RenderLayer,
-    protocol: Protocol,
+    /// How, and for whom. `None`: as it is.
+    renders: Option<(RenderLayer, Protocol)>,
 }
 
 impl<F, ResBody, E> Future for RenderFuture<F>
@@ -138,14 +137,20 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
-            return Poll::Ready(Ok(response.map(Reply::inner)));
-        };
-        Poll::Ready(Ok(this.layer.render(&rejection, this.protocol, response)))
+        let rejection = response.extensions().get::<Rejection>();
+        Poll::Ready(Ok(match this.renders.as_ref().zip(rejection.cloned()) {
+            Some(((layer, protocol), rejection)) => layer.render(&rejection, protocol, response),
+            None => response.map(Reply::inner),
+        }))
     }
 }
 
 impl RenderLayer {
+    /// Whether it renders anything otherwise than it is.
+    fn changes(&self) -> bool {
+        self.rejected_by.is_some() || !matches!(self.render, Render::Text)
+    }
+
     fn render<B>(&self, rejection: &Rejection, protocol: &Protocol, response: Response<B>) -> Response<Reply<B>> {
         let (mut head, inner) = response.into_parts();
         if let Some(name) = &self.rejected_by {

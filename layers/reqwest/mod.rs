@@ -58,6 +58,7 @@
 mod body;
 mod client;
 mod direct;
+mod preset;
 mod transport;
 
 use http::Extensions;

@@ -55,6 +55,7 @@
 //! tonic's way. The channel's own timeout ends with the head of the answer; its body is under the deadline of
 //! [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer).
 
+mod preset;
 mod transport;
 
 pub use self::transport::{Transport, TransportFuture, TransportLayer};
