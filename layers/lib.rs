@@ -56,6 +56,7 @@
 //! | `metrics` | calls and measures for the `metrics` facade, and so for Prometheus |
 //! | `rate` | `RateLimitLayer`, on governor: how often, for all or for each key |
 //! | `reqwest` | reqwest below the layers, and its requests and responses above them |
+//! | `serde` | stacks from configuration |
 //! | `server` | serving HTTP as part of the process: connections that drain and end with it |
 //! | `testing` | checks for tests: that nothing leaks, that an app drains, that a layer keeps tower's contract |
 //! | `tonic` | tonic's channel below the layers |

@@ -81,6 +81,13 @@ keep! { http:
         .layer(TimeoutLayer::new(LONG))
         .layer(PropagateDeadlineLayer::new())
         .layer(PropagateCriticalityLayer::new()),
+    both: AdmissionLayer::new((Drain::new(), (Some(Drain::new()), Drain::new()))),
+    server: buttress::server(LONG),
+    server_with_a_queue: buttress::server(LONG).limit(ConcurrencyLimitLayer::new(1)),
+    bare_server: buttress::server(LONG).criticality(None).deadline(None).cancel(None).shed(None).limit(None),
+    client: buttress::client(LONG),
+    client_with_all: buttress::client(LONG).hedge(HedgeLayer::after(SHORT)).limit(ConcurrencyLimitLayer::new(2)),
+    bare_client: buttress::client(LONG).timeout(None).retry(None).breaker(None).throttle(None),
 }
 
 async fn any<L, E>(layer: L)

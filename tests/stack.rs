@@ -68,7 +68,9 @@ fn names(stack: &impl std::fmt::Debug) -> Vec<String> {
     let text = format!("{stack:#?}");
     let entries = text.lines().filter_map(|line| line.strip_prefix("    "));
     let names = entries.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
-    names.map(|line| line.split([' ', '(', ',']).next().unwrap().to_owned()).collect()
+    names
+        .map(|line| line.split([' ', '(', ',']).next().unwrap().to_owned())
+        .collect()
 }
 
 // === what is in them ===
@@ -77,7 +79,12 @@ fn names(stack: &impl std::fmt::Debug) -> Vec<String> {
 fn a_stack_prints_what_is_in_effect_outermost_first() {
     let server = buttress::server(LONG);
     let defaults = [
-        "ObserveLayer", "CriticalityLayer", "DeadlineLayer", "CancelLayer", "LoadShedLayer", "ConcurrencyLimitLayer",
+        "ObserveLayer",
+        "CriticalityLayer",
+        "DeadlineLayer",
+        "CancelLayer",
+        "LoadShedLayer",
+        "ConcurrencyLimitLayer",
     ];
     assert_eq!(names(&server), defaults);
     let all = server
@@ -86,12 +93,25 @@ fn a_stack_prints_what_is_in_effect_outermost_first() {
         .rate(RateLimitLayer::new(Quota::per_second(1)));
     let all = names(&all);
     assert_eq!(all.len(), 9, "{all:?}");
-    assert_eq!((&*all[1], &*all[5], &*all[6]), ("RenderLayer", "Drain", "RateLimitLayer"));
-    let bare = buttress::server(LONG).criticality(None).deadline(None).cancel(None).shed(None).limit(None);
+    assert_eq!(
+        (&*all[1], &*all[5], &*all[6]),
+        ("RenderLayer", "Drain", "RateLimitLayer")
+    );
+    let bare = buttress::server(LONG)
+        .criticality(None)
+        .deadline(None)
+        .cancel(None)
+        .shed(None)
+        .limit(None);
     assert_eq!(names(&bare), ["ObserveLayer"]);
 
     let defaults = [
-        "ObserveLayer", "TimeoutLayer", "RetryLayer", "BreakerLayer", "ThrottleLayer", "PropagateDeadlineLayer",
+        "ObserveLayer",
+        "TimeoutLayer",
+        "RetryLayer",
+        "BreakerLayer",
+        "ThrottleLayer",
+        "PropagateDeadlineLayer",
         "PropagateCriticalityLayer",
     ];
     let client = buttress::client(LONG);
@@ -102,8 +122,15 @@ fn a_stack_prints_what_is_in_effect_outermost_first() {
         .attempt_timeout(TimeoutLayer::new(SHORT));
     let all = names(&all);
     assert_eq!(all.len(), 10, "{all:?}");
-    assert_eq!((&*all[3], &*all[6], &*all[7]), ("HedgeLayer", "ConcurrencyLimitLayer", "TimeoutLayer"));
-    let bare = buttress::client(LONG).timeout(None).retry(None).breaker(None).throttle(None);
+    assert_eq!(
+        (&*all[3], &*all[6], &*all[7]),
+        ("HedgeLayer", "ConcurrencyLimitLayer", "TimeoutLayer")
+    );
+    let bare = buttress::client(LONG)
+        .timeout(None)
+        .retry(None)
+        .breaker(None)
+        .throttle(None);
     assert_eq!(names(&bare.deadline(None).criticality(None)), ["ObserveLayer"]);
 }
 
@@ -151,7 +178,9 @@ async fn one_layer_in_axum_tonic_and_hyper() {
     let (tell, mut outcomes) = log();
     let stack = buttress::server(LONG).observe(ObserveLayer::server(tell));
 
-    let app = Router::new().route("/", routing::get(|| async { "hello" })).layer(stack.clone());
+    let app = Router::new()
+        .route("/", routing::get(|| async { "hello" }))
+        .layer(stack.clone());
     let address = serve(app).await;
     let hello = service_fn(async |_: Request<hyper::body::Incoming>| {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
@@ -191,7 +220,7 @@ async fn requests_end_with_the_process() {
     let call = tokio::spawn(client(VERSIONS[0]).request(get(address, "/")));
     assert_eq!(ended.next().await, None);
     life.handle().abort();
-    life.run().await;
+    assert!(life.run().await.is_clean());
     assert!(ended.next().await.is_some());
     drop(call.await);
 }
@@ -207,8 +236,9 @@ async fn one_layer_around_hyper_util_reqwest_and_tonic() {
     let hyper = anywhere(stack.service(client(VERSIONS[0])));
     let answer = hyper.send(get(address, "/")).await.unwrap();
     assert_eq!(said(answer).await.text, "200");
-    assert_eq!(upstream.seen().len(), 2);
-    let told = upstream.seen()[0].headers["x-request-timeout-ms"].to_str().unwrap().parse::<u64>();
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), 2);
+    let told = seen[0].headers["x-request-timeout-ms"].to_str().unwrap().parse::<u64>();
     assert!((1..=20_000).contains(&told.unwrap()));
 
     let upstream = Script::new([status(503, "retry-after-ms: 1")]);
@@ -217,7 +247,10 @@ async fn one_layer_around_hyper_util_reqwest_and_tonic() {
     let http = builder.build().unwrap();
     let client = anywhere(stack.reqwest(http.clone()));
     let request = http.get(format!("http://{address}/")).build().unwrap();
-    let answer = tokio::spawn(async move { client.send(request).await }).await.unwrap().unwrap();
+    let answer = tokio::spawn(async move { client.send(request).await })
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(answer.text().await.unwrap(), "200");
     assert_eq!(upstream.seen().len(), 2);
 
@@ -227,12 +260,16 @@ async fn one_layer_around_hyper_util_reqwest_and_tonic() {
     serves(async move { router.serve_with_incoming(TcpIncoming::from(listener)).await });
     let mut client = anywhere(HealthClient::new(stack.tonic(grpc::channel(address).await)));
     client.check(HealthCheckRequest::default()).await.unwrap();
-    let unknown = HealthCheckRequest { service: "?".to_owned() };
+    let unknown = HealthCheckRequest {
+        service: "?".to_owned(),
+    };
     assert_eq!(client.check(unknown).await.unwrap_err().code(), Code::NotFound);
 }
 
 /// A transport that fails as often as it is asked, and counts.
-fn failing(calls: &Arc<AtomicUsize>) -> impl Service<
+fn failing(
+    calls: &Arc<AtomicUsize>,
+) -> impl Service<
     Request<buttress::body::replay::Replay<buttress::body::replay::Replay<Body>>>,
     Response = Response<Body>,
     Error = Infallible,
@@ -261,7 +298,12 @@ async fn one_budget_pays_for_retries_whatever_theirs_was() {
     let stack = buttress::client(LONG).breaker(None).throttle(None);
     assert_eq!(attempts(&stack, 1).await, 3);
     assert_eq!(attempts(&stack.clone().retry(None), 1).await, 1);
-    let none = Budget::builder().ratio(0.0).min_per_second(0.0).burst(1).build().unwrap();
+    let none = Budget::builder()
+        .ratio(0.0)
+        .min_per_second(0.0)
+        .burst(1)
+        .build()
+        .unwrap();
     // Before and after.
     let broke = stack.clone().budget(none.clone()).retry(RetryLayer::new().attempts(9));
     let other = buttress::client(LONG).retry(RetryLayer::new().attempts(9)).budget(none);
@@ -272,7 +314,10 @@ async fn one_budget_pays_for_retries_whatever_theirs_was() {
 #[tokio::test(start_paused = true, crate = "support::leakless")]
 async fn what_is_left_out_does_nothing() {
     let stack = buttress::client(LONG).retry(None);
-    let broken = stack.clone().breaker(BreakerLayer::new().minimum_calls(5).open_for(LONG)).throttle(None);
+    let broken = stack
+        .clone()
+        .breaker(BreakerLayer::new().minimum_calls(5).open_for(LONG))
+        .throttle(None);
     assert_eq!(attempts(&broken, 50).await, 5);
     assert_eq!(attempts(&stack.clone().breaker(None).throttle(None), 50).await, 50);
     assert!(attempts(&stack.breaker(None), 5_000).await < 5_000);
@@ -305,7 +350,9 @@ async fn a_call_ends_by_its_timeout_and_an_attempt_by_its_own() {
 /// `.layer()` called twice is one stack.
 #[tokio::test(start_paused = true, crate = "support::leakless")]
 async fn state_is_the_stacks() {
-    let stack = buttress::server(LONG).limit(None).rate(RateLimitLayer::new(Quota::per_hour(1)));
+    let stack = buttress::server(LONG)
+        .limit(None)
+        .rate(RateLimitLayer::new(Quota::per_hour(1)));
     let hello = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("hello"))));
     let first = stack.layer(hello).oneshot(request("/")).await.unwrap();
     let second = stack.clone().layer(hello).oneshot(request("/")).await.unwrap();
@@ -349,7 +396,10 @@ async fn the_layers_one_by_one_on_towers_builder() {
     let answer = anywhere(client).oneshot(get(address, "/")).await.unwrap();
     assert_eq!(said(answer).await.text, "hello");
 
-    let both = ServiceBuilder::new().server(LONG).client(LONG).service(support::client(VERSIONS[0]));
+    let both = ServiceBuilder::new()
+        .server(LONG)
+        .client(LONG)
+        .service(support::client(VERSIONS[0]));
     let answer = anywhere(both).oneshot(get(address, "/")).await.unwrap();
     assert_eq!(said(answer).await.text, "hello");
 }

@@ -102,7 +102,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let granted = ready!(this.wait.poll(cx));
-        let Some(first) = this.first.take() else { return Poll::Pending };
+        let Some(first) = this.first.take() else {
+            return Poll::Pending;
+        };
         Poll::Ready(match granted {
             Ok(second) => Ok(Both { first, second }),
             Err(rejection) => Err(reject(first, rejection)),

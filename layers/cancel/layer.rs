@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::Future,
     marker::PhantomData,
     mem,
@@ -26,7 +27,7 @@ use crate::{
 ///
 /// `poll_ready` is the inner service's. The layer has no state, and allocates nothing until somebody below asks for the context: a
 /// handler, or a layer that makes a child of it, as a client's [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer) does.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct CancelLayer<M = Http> {
     in_extensions: bool,
     is_off: bool,
@@ -69,6 +70,14 @@ impl CancelLayer {
     }
 }
 
+impl<M> fmt::Debug for CancelLayer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelLayer")
+            .field("in_extensions", &self.in_extensions)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S, M: Copy> Layer<S> for CancelLayer<M> {
     type Service = Cancel<S, M>;
 
@@ -104,7 +113,11 @@ where
         let head = request.method() == Method::HEAD;
         if self.layer.is_off {
             let inner = self.inner.call(request);
-            return CancelFuture { own: Own::Nothing, inner, head };
+            return CancelFuture {
+                own: Own::Nothing,
+                inner,
+                head,
+            };
         }
         let scope = Scope::begin();
         if self.layer.in_extensions {

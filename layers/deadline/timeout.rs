@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     marker::PhantomData,
     task::{Context, Poll},
     time::Duration,
@@ -43,7 +44,7 @@ use crate::{
 ///
 /// A timeout of zero expires on the first poll that is not ready; one too long for the clock is none. `poll_ready` is the inner
 /// service's, and is not covered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct TimeoutLayer<M = Http> {
     timeout: Duration,
     mode: PhantomData<M>,
@@ -74,6 +75,14 @@ impl<M> TimeoutLayer<M> {
             Duration::MAX => None,
             timeout => Instant::now().checked_add(timeout),
         }
+    }
+}
+
+impl<M> fmt::Debug for TimeoutLayer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutLayer")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

@@ -110,7 +110,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let renders = self.layer.changes().then(|| (self.layer.clone(), Protocol::of(&request)));
+        let renders = self
+            .layer
+            .changes()
+            .then(|| (self.layer.clone(), Protocol::of(&request)));
         RenderFuture {
             inner: self.inner.call(request),
             renders,

@@ -139,11 +139,7 @@ pub trait ServiceBuilderExt<L>: Sized {
     }
 
     /// A second attempt where the first is slow, paid for by this budget: [`HedgeLayer`].
-    fn hedge_within(
-        self,
-        budget: impl Into<Budgets>,
-        delay: Duration,
-    ) -> ServiceBuilder<Stack<HedgeLayer, L>> {
+    fn hedge_within(self, budget: impl Into<Budgets>, delay: Duration) -> ServiceBuilder<Stack<HedgeLayer, L>> {
         self.inside(HedgeLayer::after(delay).budget(budget))
     }
 

@@ -61,10 +61,10 @@
 //!
 //! A stack speaks HTTP, gRPC included. Around other services stack by hand, with `.typed()`.
 
+mod by_hand;
 mod client;
 #[cfg(feature = "serde")]
 pub mod config;
-mod by_hand;
 mod optional;
 mod server;
 

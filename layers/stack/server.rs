@@ -226,7 +226,7 @@ impl<O> fmt::Debug for ServerStack<O> {
             .entries(&self.render)
             .entries(&self.criticality)
             .entries(&self.deadline)
-            .entries(&self.cancel)
+            .entries(self.cancel)
             .entries(&self.drain);
         #[cfg(feature = "rate")]
         list.entries(&self.rate);
