@@ -42,7 +42,7 @@ my @rows = (
     [qw(criticality deadline cancel retry hedge observe fault lifecycle)],
     [qw(admission budget)],
     [qw(telemetry)],
-    [qw(body rejection outcome destination)],
+    [qw(address body rejection outcome destination)],
     [qw(context)],
     [qw(registry)],
 );

@@ -73,6 +73,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod address;
 pub mod admission;
 pub mod body;
 pub mod budget;
