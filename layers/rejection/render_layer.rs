@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderName, HeaderValue, Request, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body::Body;
 use pin_project::pin_project;
 use tower_layer::Layer;
@@ -48,7 +51,8 @@ pub enum Render {
 /// ```
 ///
 /// It touches the answers that carry a [`Rejection`], and of those only the ones in plain HTTP: the other protocols leave no
-/// choice. `poll_ready` is the inner service's.
+/// choice. One that was made in plain HTTP for a request of another protocol, by a handler that did not know, is made anew in that.
+/// `poll_ready` is the inner service's.
 #[derive(Clone, Debug, Default)]
 pub struct RenderLayer {
     render: Render,
@@ -169,6 +173,15 @@ impl RenderLayer {
             (Protocol::Http | Protocol::HttpHead, Render::With(renderer)) => {
                 let mut response = Response::from_parts(head, ours(rejection.message()));
                 renderer(rejection, &mut response);
+                response
+            }
+            (protocol, _) if !protocol.is_of(&head.headers) => {
+                let mut response = rejection.clone().into_response(protocol);
+                let made = [CONTENT_TYPE, CONTENT_LENGTH];
+                for (name, value) in head.headers.iter().filter(|(name, _)| !made.contains(name)) {
+                    let entry = response.headers_mut().entry(name);
+                    entry.or_insert_with(|| value.clone());
+                }
                 response
             }
             _ => return Response::from_parts(head, Reply::inner(inner)),
