@@ -51,7 +51,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | `axum` | the listener of a [`Lifecycle`] below `axum::serve` |
+//! | `axum` | what axum's handlers ask and answer, and the listener of a [`Lifecycle`] below `axum::serve` |
 //! | `hyper` | what hyper's errors say of a request that failed, and a connector that knows which connections are reused |
 //! | `metrics` | calls and measures for the `metrics` facade, and so for Prometheus |
 //! | `rate` | `RateLimitLayer`, on governor: how often, for all or for each key |
@@ -59,7 +59,7 @@
 //! | `serde` | stacks from configuration |
 //! | `server` | serving HTTP as part of the process: connections that drain and end with it |
 //! | `testing` | checks for tests: that nothing leaks, that an app drains, that a layer keeps tower's contract |
-//! | `tonic` | tonic's channel below the layers |
+//! | `tonic` | tonic's channel below the layers, its services within them, and its statuses |
 //! | `tracing` | events, where a layer finds what a developer should know |
 //! | `full` | all of them |
 //!
@@ -75,6 +75,8 @@
 
 pub mod address;
 pub mod admission;
+#[cfg(feature = "axum")]
+pub mod axum;
 pub mod body;
 pub mod budget;
 pub mod cancel;

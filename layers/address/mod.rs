@@ -1,8 +1,8 @@
 //! Who a request is from: the client's address, as far as it can be trusted.
 //!
 //! The socket's other end is the client only where no proxy stands between, and `x-forwarded-for` is whatever anybody wrote, but for
-//! its right end. [`ClientAddress`] is told once how many proxies are yours; [rate limits](crate::RateLimitLayer::by_client) and
-//! logs ask it.
+//! its right end. [`ClientAddress`] is told once how many proxies are yours; [rate limits](crate::RateLimitLayer::by_client), axum's
+//! extractor [`ClientIp`](crate::axum::ClientIp) and logs ask it.
 
 mod forwarded;
 #[cfg(test)]
@@ -155,6 +155,12 @@ impl ClientAddress {
             peer(head.extensions)
         };
         address.map(|address| address.to_canonical())
+    }
+
+    /// Whether a proxy is asked, and not the socket.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.hops > 0
     }
 
     /// What counts as one client: an IPv4 address, or the /64 of an IPv6 address (the rest is zero), which is the least that a
