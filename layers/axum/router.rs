@@ -17,7 +17,7 @@ use crate::{address::ClientAddress, context::Head, lifecycle::Lifecycle};
 ///
 /// Paths are whatever strangers write; routes are as many as you wrote. It is known to layers of the router, added by `layer` or
 /// `route_layer`, and none where no route matched. Outside of the router nobody knows it.
-pub fn route<'a>(head: Head<'a>) -> Option<&'a str> {
+pub fn route(head: Head<'_>) -> Option<&str> {
     head.extensions.get::<MatchedPath>().map(MatchedPath::as_str)
 }
 
