@@ -20,6 +20,7 @@ use buttress::{
     context::ScopeLayer,
     observe::Ended,
     optional,
+    outcome::Outcome,
     rejection::{Reason, Render, RenderLayer, ResponseExt},
     tonic::{ClientLayer, TransportLayer},
 };
@@ -149,7 +150,9 @@ async fn a_handler_that_stops_early_ends_with_a_question_mark() {
         Context::current().with_timeout(Duration::ZERO).check()?;
         Ok("in time".to_owned())
     });
+    let (tell, mut outcomes) = log();
     let layers = ServiceBuilder::new()
+        .layer(ObserveLayer::server(tell))
         .layer(CancelLayer::new())
         .layer(DeadlineLayer::new(LONG));
     let address = up(Server::builder().add_service(layers.service(Speaker(stops)))).await;
@@ -158,6 +161,9 @@ async fn a_handler_that_stops_early_ends_with_a_question_mark() {
         (status.code(), status.message()),
         (Code::DeadlineExceeded, "deadline exceeded")
     );
+    // Who observes knows that it was said here.
+    let outcome = outcomes.next().await;
+    assert!(is_late(&outcome), "{outcome:?}");
 }
 
 #[tokio::test(crate = "support::leakless")]
@@ -235,7 +241,11 @@ async fn an_interceptor_answers_with_a_rejection() {
         (Code::Internal, "call without a deadline")
     );
     assert_eq!(told.next().await, None);
-    assert!(!outcomes.next().await.is_success());
+    let outcome = outcomes.next().await;
+    assert!(
+        matches!(&outcome, Outcome::Rejected(rejection) if rejection.layer() == "interceptor"),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test(crate = "support::leakless")]
@@ -360,6 +370,11 @@ async fn a_clients_status_knows_who_made_it() {
     let rejection = ours.rejection().unwrap();
     assert_eq!((rejection.layer(), rejection.was_executed()), ("concurrency", false));
     assert_eq!(theirs.error_for_rejection().unwrap().code(), Code::Unavailable);
+    // An interceptor is of this process, too.
+    let timed = InterceptorLayer::new(Timed(log().0));
+    let turned_away = ClientLayer::new().layer(timed.layer(transport()));
+    let turned_away = grpc::unary(turned_away, address, None).await.unwrap_err();
+    assert_eq!(turned_away.rejection().map(Rejection::layer), Some("interceptor"));
 }
 
 #[tokio::test(crate = "support::leakless")]

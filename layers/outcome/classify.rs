@@ -123,6 +123,10 @@ impl SoFar {
 /// `None`: the status is still to come.
 fn of_grpc_head<B>(response: &Response<B>) -> Option<Outcome> {
     if response.headers().contains_key("grpc-status") {
+        #[cfg(feature = "tonic")]
+        if let Some(rejection) = of_status(response) {
+            return Some(of_rejection(rejection));
+        }
         Some(of_grpc(response.headers()))
     } else if response.status() == StatusCode::OK {
         None
@@ -130,6 +134,13 @@ fn of_grpc_head<B>(response: &Response<B>) -> Option<Outcome> {
         // A proxy answered: gRPC's `http-grpc-status-mapping.md` judges it by its HTTP status.
         Some(of_http(response.status(), response.headers()))
     }
+}
+
+/// The rejection that a handler or an interceptor of tonic's made a status of: the status rides in its answer.
+#[cfg(feature = "tonic")]
+fn of_status<B>(response: &Response<B>) -> Option<&Rejection> {
+    use crate::rejection::ResponseExt;
+    response.extensions().get::<tonic::Status>()?.rejection()
 }
 
 impl<S: Settle> Watch for Classified<S> {

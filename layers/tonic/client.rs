@@ -75,7 +75,11 @@ where
     type Output = Result<Response<tonic::body::Body>, Status>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(self.project().0.poll(cx)).map_err(status)?;
+        let mut answer = ready!(self.project().0.poll(cx)).map_err(status)?;
+        // An interceptor's, which has a source, as one that is read from headers has not.
+        if let Some(status) = answer.extensions_mut().remove::<Status>() {
+            return Poll::Ready(Err(status));
+        }
         Poll::Ready(Ok(answer.error_for_rejection()?.map(tonic::body::Body::new)))
     }
 }

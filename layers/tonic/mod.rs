@@ -64,7 +64,7 @@
 //! ```
 //!
 //! A handler that stops early ends with `?`: [`Cancelled`](crate::Cancelled) and [`Rejection`](crate::Rejection) are statuses, with gRPC's
-//! code, the message, and the pushback that says when to come back.
+//! code, the message, and the pushback that says when to come back. The layers above know that it was said here.
 //!
 //! ```
 //! use buttress::{Context, Rejection, rejection::Reason};
