@@ -154,7 +154,8 @@ async fn reuse() {
 
 #[cfg(feature = "tonic")]
 #[tokio::test(start_paused = true, crate = "leakless")]
-async fn tonic_transport() {
+async fn tonic_transport_and_client() {
+    http(buttress::tonic::ClientLayer::new()).await;
     http(buttress::tonic::TransportLayer::new()).await;
     http(buttress::tonic::TransportLayer::new().in_extensions()).await;
 }
