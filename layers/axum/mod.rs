@@ -85,7 +85,7 @@
 //!     fn into_response(self) -> Response {
 //!         match self {
 //!             Self::NotFound => StatusCode::NOT_FOUND.into_response(),
-//!             Self::Rejected(rejection) => rejection.into_response(),
+//!             Self::Rejected(rejection) => IntoResponse::into_response(rejection),
 //!         }
 //!     }
 //! }
@@ -100,7 +100,8 @@
 //! # Serving
 //!
 //! [`Lifecycle::serve`](crate::Lifecycle::serve) serves a router as part of the process. Who stays with `axum::serve` gives it a
-//! [listener](crate::Lifecycle::listener) of the process; see [`serve`](crate::lifecycle::serve).
+//! [listener](crate::Lifecycle::listener) of the process; see [`serve`](crate::lifecycle::serve). axum's `ConnectInfo` is `axum::serve`'s alone.
+//! [`ClientIp`] knows the socket's other end from either, and `Extension<`[`PeerAddress`](crate::address::PeerAddress)`>` from the process.
 //!
 //! # Limits
 //!
