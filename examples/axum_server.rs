@@ -19,7 +19,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use buttress::{
-    BoxError, Cancelled, ConcurrencyLimitLayer, Context, DeadlineLayer, Lifecycle, ObserveLayer, RateLimitLayer,
+    BoxError, Cancelled, ConcurrencyLimitLayer, Context, Lifecycle, ObserveLayer, RateLimitLayer,
     address::ClientAddress,
     admission::rate::Quota,
     axum::{ClientIp, Deadline, RouterExt, route},
@@ -90,15 +90,16 @@ impl Observer for Log {
 pub(crate) fn app(life: &Lifecycle, client: ClientAddress) -> Router {
     // What is expensive has a limit of its own; nobody waits for a place.
     let export: MethodRouter = get(export).layer(ConcurrencyLimitLayer::new(2).queue(0));
+    let stack = buttress::server(Duration::from_secs(10))
+        .observe(ObserveLayer::server(Log).route(route))
+        .rate(RateLimitLayer::new(Quota::per_minute(60).burst(5)).by_client(client.clone()));
     Router::new()
         .route("/report", get(report))
         .route("/export", export)
         .route("/whoami", get(whoami))
-        .with_client_address(client.clone())
-        // What is added last is outermost. `serve` puts a context around each request by itself.
-        .layer(RateLimitLayer::new(Quota::per_minute(60).burst(5)).by_client(client))
-        .layer(DeadlineLayer::new(Duration::from_secs(10)))
-        .layer(ObserveLayer::server(Log).route(route))
+        .with_client_address(client)
+        // What is added last is outermost: one stack for all routes, and so one limit, one quota.
+        .layer(stack)
         // Outside of all layers.
         .with_readiness("/ready", life)
 }

@@ -21,14 +21,13 @@ use axum::{
     routing::put,
 };
 use buttress::{
-    BoxError, Context, PropagateDeadlineLayer, RetryLayer, TimeoutLayer,
+    BoxError, Context, RetryLayer, TimeoutLayer,
     budget::Budget,
     retry::{Kept, RetrySnapshot},
 };
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::time::Instant;
-use tower::{ServiceBuilder, ServiceExt};
 
 /// Is overloaded, hangs, and answers, in turn.
 async fn flaky(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
@@ -50,11 +49,13 @@ pub(crate) async fn run() -> Result<(Vec<StatusCode>, RetrySnapshot), BoxError> 
     let server = axum::serve(listener, Router::new().route("/", put(flaky))).into_future();
 
     let budget = Budget::builder().ratio(0.05).min_per_second(0.6).burst(6).build()?;
-    let retry = RetryLayer::http().budget(budget);
-    let client = ServiceBuilder::new()
-        .layer(retry.clone())
-        .layer(TimeoutLayer::new(Duration::from_millis(200))) // for each attempt
-        .layer(PropagateDeadlineLayer::new())
+    let retry = RetryLayer::http();
+    let client = buttress::client(Duration::from_secs(10))
+        .budget(budget)
+        .retry(retry.clone())
+        .attempt_timeout(TimeoutLayer::new(Duration::from_millis(200)))
+        .breaker(None) // two failures of three would open it, and there is one upstream
+        .throttle(None)
         .service(Client::builder(TokioExecutor::new()).build_http());
 
     let calls = async {
@@ -62,7 +63,7 @@ pub(crate) async fn run() -> Result<(Vec<StatusCode>, RetrySnapshot), BoxError> 
         for timeout in [5_000, 5_000, 5_000, 25, 5_000] {
             let (begun, context) = (Instant::now(), Context::current());
             let request = Request::put(&uri).body(Full::from("body"))?;
-            let call = client.clone().oneshot(request);
+            let call = client.send(request);
             let response = context.with_timeout(Duration::from_millis(timeout)).scope(call).await?;
             println!("{} after {} ms", response.status(), begun.elapsed().as_millis());
             statuses.push(response.status());

@@ -16,13 +16,8 @@ use std::{
 };
 
 use axum::{Json, Router, extract::Path, http::StatusCode, routing::get};
-use buttress::{
-    BoxError, BreakerLayer, Context, PropagateDeadlineLayer, TimeoutLayer,
-    rejection::ResponseExt,
-    reqwest::{ClientLayer, TransportLayer},
-};
+use buttress::{BoxError, BreakerLayer, rejection::ResponseExt};
 use tokio::{net::TcpListener, time::sleep};
-use tower::ServiceBuilder;
 
 /// What a call gave: the number doubled, the upstream's status, or the layer of this process that said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +63,12 @@ pub(crate) async fn run() -> Result<(Vec<Gave>, u32), BoxError> {
         .minimum_calls(2)
         .probes(1)
         .open_for(open_for);
-    let client = ServiceBuilder::new()
-        .layer(ClientLayer::new()) // outermost: takes reqwest's requests, gives its responses
-        .layer(breaker)
-        .layer(TimeoutLayer::new(Duration::from_secs(5)))
-        .layer(PropagateDeadlineLayer::new()) // `x-request-timeout-ms`: what remains, now
-        .layer(TransportLayer::new()) // innermost: around reqwest itself
-        .service(http.clone());
+    // Takes reqwest's requests, gives its responses. In a handler, a call has what is left of its request's time, if that is less.
+    let client = buttress::client(Duration::from_secs(5))
+        .breaker(breaker)
+        .retry(None) // what hides failures would hide the breaker, here
+        .throttle(None)
+        .reqwest(http.clone());
 
     let call = async || {
         let response = client.send(http.get(&url).build()?).await?;
@@ -99,10 +93,8 @@ pub(crate) async fn run() -> Result<(Vec<Gave>, u32), BoxError> {
         }
         Ok((gave, upstream.asked.load(Ordering::Relaxed)))
     };
-    // In a handler, the deadline is its request's, and there is nothing to do.
-    let timed = Context::current().with_timeout(Duration::from_secs(30));
     tokio::select! {
-        gave = timed.scope(calls) => gave,
+        gave = calls => gave,
         ended = server => {
             ended?;
             Err("the server ended".into())

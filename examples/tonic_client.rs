@@ -10,18 +10,13 @@
 
 use std::time::Duration;
 
-use buttress::{
-    BoxError, ConcurrencyLimitLayer, Context, PropagateDeadlineLayer, Rejection, RetryLayer,
-    rejection::ResponseExt,
-    tonic::{ClientLayer, TransportLayer},
-};
+use buttress::{BoxError, ConcurrencyLimitLayer, Context, Rejection, RetryLayer, rejection::ResponseExt};
 use clap::Parser;
 use tonic::{
     Code,
     transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use tower::ServiceBuilder;
 
 #[derive(Parser)]
 struct Options {
@@ -33,14 +28,11 @@ struct Options {
 pub(crate) type Ended = (Code, Option<&'static str>);
 
 pub(crate) async fn calls(channel: Channel) -> Vec<Ended> {
-    let stack = ServiceBuilder::new()
-        .layer(ClientLayer::new()) // outermost: a status knows who made it
-        .layer(RetryLayer::grpc()) // UNAVAILABLE, and what was never sent
-        .layer(ConcurrencyLimitLayer::new(2).queue(0))
-        .layer(PropagateDeadlineLayer::new()) // writes `grpc-timeout`, for each attempt
-        .layer(TransportLayer::new()) // innermost: takes whatever body comes down
-        .service(channel);
-    let client = HealthClient::new(stack);
+    // Each attempt writes `grpc-timeout`: what is left, of the caller's time or of these ten seconds.
+    let stack = buttress::client(Duration::from_secs(10))
+        .retry(RetryLayer::grpc()) // UNAVAILABLE, and what was never sent
+        .limit(ConcurrencyLimitLayer::new(2).queue(0));
+    let client = HealthClient::new(stack.tonic(channel));
 
     // In a handler, the deadline is its request's, and there is nothing to do.
     let call = async |service: &str, timeout: Duration| {

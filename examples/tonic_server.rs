@@ -10,10 +10,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use buttress::{
-    BoxError, CancelLayer, ConcurrencyLimitLayer, Context, DeadlineLayer, Lifecycle, ObserveLayer, lifecycle::Report,
-    observe::Ended,
-};
+use buttress::{BoxError, ConcurrencyLimitLayer, Context, Lifecycle, ObserveLayer, lifecycle::Report, observe::Ended};
 use clap::Parser;
 use tokio::{net::TcpListener, time::sleep};
 use tonic::{Request, Response, Status, codegen::BoxStream, transport::Server};
@@ -71,13 +68,13 @@ pub(crate) fn serve(life: &Lifecycle, listener: TcpListener) {
     let checks = ServiceBuilder::new()
         .layer(ConcurrencyLimitLayer::new(100))
         .service(HealthServer::new(Checks));
+    // Reads `grpc-timeout`, and caps it; takes in no more than it can do.
+    let stack = buttress::server(Duration::from_secs(10)).observe(ObserveLayer::server(log));
     let server = Server::builder()
         .layer(
             ServiceBuilder::new()
-                .layer(ObserveLayer::server(log))
                 .layer(life.layer()) // requests are part of the process
-                .layer(DeadlineLayer::new(Duration::from_secs(10))) // reads `grpc-timeout`, and caps it
-                .layer(CancelLayer::new())
+                .layer(stack)
                 .into_inner(),
         )
         .add_service(checks);

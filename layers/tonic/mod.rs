@@ -41,6 +41,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`ClientStack::tonic`](crate::stack::ClientStack::tonic) puts both on.
+//!
 //! # Servers
 //!
 //! Layers go around all services, by `Server::layer`, or around one. tonic routes by a service's name, which tower's layers lose;

@@ -14,7 +14,7 @@ use crate::{
     observe::Observe,
     rejection::RenderService,
     retry::Retry,
-    stack::Optional,
+    stack::{Client as StackedClient, Optional},
     tonic::{Client, Transport},
 };
 
@@ -47,6 +47,7 @@ named! {
     ScopeService<S>
     ShedUnready<S, M>
     ShieldService<S, M>
+    StackedClient<S, O>
     Timeout<S, M>
     Transport<S>
 }

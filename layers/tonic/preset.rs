@@ -1,11 +1,11 @@
 use tower_layer::Layer;
 
-use super::{Transport, TransportLayer};
-use crate::stack::{Client, ClientStack};
+use super::{Client, ClientLayer, Transport, TransportLayer};
+use crate::stack::{self, ClientStack};
 
 /// Around tonic.
 impl<O> ClientStack<O> {
-    /// The stack around a tonic channel, for a generated client: the [transport's end](crate::tonic) is put on.
+    /// The stack around a tonic channel, for a generated client: both [ends](crate::tonic) are put on.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {
@@ -21,7 +21,7 @@ impl<O> ClientStack<O> {
     /// assert_eq!(status.code(), Code::Unavailable); // after three attempts
     /// # Ok(()) }
     /// ```
-    pub fn tonic<S>(&self, channel: S) -> Client<Transport<S>, O> {
-        self.service(TransportLayer::new().layer(channel))
+    pub fn tonic<S>(&self, channel: S) -> Client<stack::Client<Transport<S>, O>> {
+        ClientLayer::new().layer(self.service(TransportLayer::new().layer(channel)))
     }
 }
