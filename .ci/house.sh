@@ -49,7 +49,7 @@ use warnings;
 my @rows = (
     [qw(axum hyper metrics tonic reqwest testing)],
     [qw(stack)],
-    [qw(criticality deadline cancel retry hedge observe fault lifecycle)],
+    [qw(criticality deadline cancel retry hedge observe fault fallback lifecycle)],
     [qw(admission budget)],
     [qw(telemetry)],
     [qw(address body rejection outcome destination)],

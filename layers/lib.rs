@@ -84,6 +84,7 @@ pub mod context;
 pub mod criticality;
 pub mod deadline;
 mod destination;
+pub mod fault;
 pub mod hedge;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -116,6 +117,7 @@ pub use self::{
     context::{Cancelled, Context, ContextGuard, Criticality},
     criticality::{CriticalityLayer, PropagateCriticalityLayer},
     deadline::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer},
+    fault::FaultLayer,
     hedge::HedgeLayer,
     lifecycle::Lifecycle,
     observe::ObserveLayer,

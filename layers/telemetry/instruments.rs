@@ -92,6 +92,10 @@ instruments! {
         "How likely the next call is not made, 0 to 1.";
     THROTTLE_REJECTED: Counter "buttress.throttle.rejected", "{call}", ["target"],
         "Calls that were not made at a destination that rejects many.";
+    FALLBACK_ANSWERS: Counter "buttress.fallback.answers", "{call}", ["name", "outcome"],
+        "Calls that failed and were to be answered otherwise, by what became of that.";
+    FAULT_ENABLED: Gauge "buttress.fault.enabled", "1", ["name"], "1 while faults are injected.";
+    FAULT_INJECTED: Counter "buttress.fault.injected", "{fault}", ["name", "fault"], "Faults that were injected, by kind.";
 
     // The process.
     WORKER_QUEUE_DEPTH: Gauge "buttress.worker.queue.depth", "{job}", ["worker"], "Jobs that wait.";
