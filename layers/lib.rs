@@ -84,6 +84,7 @@ pub mod context;
 pub mod criticality;
 pub mod deadline;
 mod destination;
+pub mod fallback;
 pub mod fault;
 pub mod hedge;
 #[cfg(feature = "hyper")]
@@ -117,6 +118,7 @@ pub use self::{
     context::{Cancelled, Context, ContextGuard, Criticality},
     criticality::{CriticalityLayer, PropagateCriticalityLayer},
     deadline::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer},
+    fallback::FallbackLayer,
     fault::FaultLayer,
     hedge::HedgeLayer,
     lifecycle::Lifecycle,

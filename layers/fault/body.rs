@@ -1,4 +1,5 @@
 use std::{
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -44,6 +45,8 @@ struct BodyFault {
     /// What is left of a frame that was cut.
     rest: Bytes,
     was_slow: bool,
+    /// Whether the transport had its turn with what goes out before it breaks.
+    is_flushed: bool,
 }
 
 enum Next {
@@ -82,6 +85,8 @@ impl<B> FaultBody<B> {
         Self {
             fault: Some(Box::new(BodyFault {
                 left: Some(0),
+                // Nothing is to go out.
+                is_flushed: true,
                 ..BodyFault::default()
             })),
             inner: Reply::ours(Bytes::new()),
@@ -98,6 +103,7 @@ impl Default for BodyFault {
             next: Next::Now,
             rest: Bytes::new(),
             was_slow: false,
+            is_flushed: false,
         }
     }
 }
@@ -124,7 +130,7 @@ impl BodyFault {
             if when.is_some_and(|when| when <= Instant::now()) {
                 self.next = Next::Now;
             } else {
-                if !std::mem::replace(&mut self.was_slow, true) {
+                if !mem::replace(&mut self.was_slow, true) {
                     self.state.injected(Injected::SlowBody);
                 }
                 self.next = Next::Waits(wait_until(when));
@@ -174,14 +180,22 @@ where
         let Some(fault) = this.fault else {
             return this.inner.poll_frame(cx);
         };
+        if fault.rest.is_empty() && fault.left != Some(0) && this.inner.is_end_stream() {
+            return this.inner.poll_frame(cx);
+        }
         let broken = match ready!(fault.poll_next(cx)) {
             Ok(()) if fault.left == Some(0) => {
+                // hyper drops what it has not written when a body breaks, its head included; it writes where a body waits.
+                if !mem::replace(&mut fault.is_flushed, true) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 fault.state.injected(Injected::ResetBody);
                 reset()
             }
             Ok(()) => {
                 if !fault.rest.is_empty() {
-                    let rest = std::mem::take(&mut fault.rest);
+                    let rest = mem::take(&mut fault.rest);
                     return Poll::Ready(Some(Ok(Frame::data(fault.cut(rest)))));
                 }
                 let frame = ready!(this.inner.poll_frame(cx));
@@ -225,8 +239,8 @@ where
     }
 }
 
-impl std::fmt::Debug for BodyFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for BodyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyFault")
             .field("left", &self.left)
             .field("progress", &self.progress)

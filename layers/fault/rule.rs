@@ -80,7 +80,7 @@ impl Rule {
         Self::of(Kind::Reset)
     }
 
-    /// The body of the answer breaks off after so many bytes. One that is shorter ends as it is.
+    /// The body of the answer breaks off after so many bytes, 0 included: the head goes out. One that is shorter ends as it is.
     pub fn reset_body(after: u64) -> Self {
         Self::of(Kind::ResetBody(after))
     }
