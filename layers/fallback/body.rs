@@ -20,6 +20,8 @@ pub struct FallbackBody<A, B>(#[pin] Either<A, B>);
 enum Either<A, B> {
     Inner(#[pin] A),
     Other(#[pin] B),
+    /// To `HEAD`.
+    None,
 }
 
 impl<A, B> FallbackBody<A, B> {
@@ -30,6 +32,10 @@ impl<A, B> FallbackBody<A, B> {
 
     pub(super) fn other(body: B) -> Self {
         Self(Either::Other(body))
+    }
+
+    pub(super) fn none() -> Self {
+        Self(Either::None)
     }
 }
 
@@ -47,6 +53,7 @@ where
         match self.project().0.project() {
             EitherProj::Inner(body) => body.poll_frame(cx).map_err(Into::into),
             EitherProj::Other(body) => body.poll_frame(cx).map_err(Into::into),
+            EitherProj::None => Poll::Ready(None),
         }
     }
 
@@ -54,6 +61,7 @@ where
         match &self.0 {
             Either::Inner(body) => body.is_end_stream(),
             Either::Other(body) => body.is_end_stream(),
+            Either::None => true,
         }
     }
 
@@ -61,6 +69,7 @@ where
         match &self.0 {
             Either::Inner(body) => body.size_hint(),
             Either::Other(body) => body.size_hint(),
+            Either::None => SizeHint::with_exact(0),
         }
     }
 }

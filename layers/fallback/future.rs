@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 use pin_project::pin_project;
 use tokio::time::{Sleep, sleep};
@@ -133,7 +133,7 @@ where
                         Err(fate) => *fate,
                     });
                     return match (answer, at_hand) {
-                        (Ok(answer), _) => Poll::Ready(Ok(marked(answer, outcome))),
+                        (Ok(answer), _) => Poll::Ready(Ok(take_place(answer, outcome, this.protocol))),
                         (Err(_), Some(output)) => Poll::Ready(output.map(|response| response.map(FallbackBody::inner))),
                         (Err(_), None) => Poll::Pending,
                     };
@@ -161,9 +161,24 @@ fn failure<T, E: 'static>(output: &Result<Response<T>, E>, protocol: &Protocol) 
     (!is_well || !is_ok).then_some(outcome)
 }
 
-fn marked<A, B>(mut answer: Response<B>, outcome: Outcome) -> Response<FallbackBody<A, B>> {
+/// This answer, marked, to a request of that protocol.
+fn take_place<A, B: Body>(
+    mut answer: Response<B>,
+    outcome: Outcome,
+    protocol: &Protocol,
+) -> Response<FallbackBody<A, B>> {
     answer.extensions_mut().insert(FellBack { outcome });
-    answer.map(FallbackBody::other)
+    if *protocol != Protocol::HttpHead {
+        return answer.map(FallbackBody::other);
+    }
+    // What GET would get, but for the body (RFC 9110, section 9.3.2).
+    if let Some(length @ 1..) = answer.body().size_hint().exact() {
+        answer
+            .headers_mut()
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| length.into());
+    }
+    answer.map(|_| FallbackBody::none())
 }
 
 impl<T, E, F, B> Falling<Result<Response<T>, E>, F, B>
