@@ -31,6 +31,9 @@ use crate::{
 /// How long the body of a request is waited for that failed while it was sent. A transport lets go of it a moment after the error.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What a call comes to.
+type Output<S, R> = Result<<S as Service<R>>::Response, <S as Service<R>>::Error>;
+
 /// The response future of [`Fallback`](super::Fallback). Dropping it ends the call, or the fallback.
 #[pin_project]
 pub struct FallbackFuture<S, F, W, B>
@@ -39,7 +42,7 @@ where
     S: Service<Request<F::Sent>>,
 {
     #[pin]
-    state: State<S::Future, Result<S::Response, S::Error>, F, B>,
+    state: State<S::Future, Output<S, Request<F::Sent>>, F, B>,
     shared: Arc<Home<Shared<F, W>>>,
     protocol: Protocol,
     /// `None`: whatever becomes of it is passed up.

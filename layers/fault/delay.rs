@@ -37,9 +37,10 @@ impl Delay {
     pub(super) fn at(self, place: f64) -> Duration {
         match self.0 {
             Law::Fixed(delay) => delay,
-            Law::Between(least, most) => least
-                .saturating_add(scaled(most - least, place.clamp(0.0, 1.0)))
-                .min(most),
+            Law::Between(least, most) => {
+                let beyond = scaled(most.saturating_sub(least), place.clamp(0.0, 1.0));
+                least.saturating_add(beyond).min(most)
+            }
             Law::Exponential(mean) => {
                 let times = -(1.0 - place.clamp(0.0, 1.0)).ln();
                 scaled(mean, times.min(f64::from(MOST)))

@@ -76,7 +76,7 @@ where
 
 impl<X> Injection<X> {
     #[cold]
-    fn end<B, E>(self: Box<Self>, rejection: Option<Rejection>) -> Result<Response<FaultBody<B>>, E>
+    fn end<B, E>(&self, rejection: Option<Rejection>) -> Result<Response<FaultBody<B>>, E>
     where
         X: Breaks<E>,
     {
@@ -105,7 +105,7 @@ impl<X> Injection<X> {
 
     /// What a call that is not HTTP ends with.
     #[cold]
-    fn fail<E>(self: Box<Self>, rejection: Option<Rejection>) -> E
+    fn fail<E>(&self, rejection: Option<Rejection>) -> E
     where
         X: Breaks<E>,
         E: From<Rejection>,

@@ -65,9 +65,9 @@ impl Plan {
     }
 
     /// The first of its kind counts.
-    fn add(&mut self, kind: Kind, place: f64) {
+    fn add(&mut self, kind: Kind, fallen: f64) {
         match kind {
-            Kind::Delay(delay) => _ = self.delay.get_or_insert_with(|| delay.at(place)),
+            Kind::Delay(delay) => _ = self.delay.get_or_insert_with(|| delay.at(fallen)),
             Kind::Abort(abort) => _ = self.end.get_or_insert(End::Abort(abort)),
             Kind::Reject(reason) => _ = self.end.get_or_insert(End::Reject(reason)),
             Kind::Reset => _ = self.end.get_or_insert(End::Reset),
