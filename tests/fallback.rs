@@ -392,13 +392,32 @@ async fn a_fallback_that_fails_leaves_the_first_failure() {
 }
 
 #[tokio::test(start_paused = true, crate = "support::leakless")]
-async fn another_service_is_waited_for_until_it_is_ready() {
-    let second = Script::new([]).ready_for(0);
-    let service = FallbackLayer::service(second.clone()).layer(Script::new([broken()]));
+async fn another_service_is_waited_for_until_it_is_ready_and_not_for_ever() {
+    let second = Script::new([]);
+    let busy = ServiceBuilder::new().concurrency_limit(1).service(second.clone());
+    let mut holder = busy.clone();
+    ServiceExt::<Request<Full<Bytes>>>::ready(&mut holder).await.unwrap(); // a permit, held
+    let service = FallbackLayer::service(busy.clone()).layer(Script::new([broken()]));
+    let start = Instant::now();
     let call = tokio::spawn(service.oneshot(page()));
-    tokio::time::sleep(10 * MS).await;
-    assert_eq!(second.attempts(), 0);
-    call.abort();
+    tokio::time::sleep(300 * MS).await;
+    drop(holder);
+    assert_eq!(call.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!((start.elapsed(), second.attempts()), (300 * MS, 1));
+
+    let mut holder = busy.clone();
+    ServiceExt::<Request<Full<Bytes>>>::ready(&mut holder).await.unwrap(); // a permit, held
+    for (deadline, waits) in [
+        (None, 1_000 * MS),
+        (Some(200 * MS), 200 * MS),
+        (Some(5_000 * MS), 5_000 * MS),
+    ] {
+        let context = deadline.map_or_else(Context::default, |deadline| Context::default().with_timeout(deadline));
+        let service = FallbackLayer::service(busy.clone()).layer(Script::new([broken()]));
+        let start = Instant::now();
+        assert!(context.scope(service.oneshot(page())).await.is_err());
+        assert_eq!(start.elapsed(), waits);
+    }
 }
 
 #[tokio::test(start_paused = true, crate = "support::leakless")]

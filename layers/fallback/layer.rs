@@ -131,8 +131,10 @@ impl<S> FallbackLayer<Other<S>> {
     ///
     /// It gets the head as it came, and the body if all of it could be [kept](Self::body_limit). Where the first service may have acted
     /// on the request, it gets what is safe to do twice alone: by its method, by an `idempotency-key`, or because
-    /// [you say so](Self::idempotent). It is asked whether it is ready when it is needed, and is waited for. Its error is nobody's: the
-    /// first failure is passed up.
+    /// [you say so](Self::idempotent). It is asked whether it is ready when it is needed, and waited for up to the deadline, or for a
+    /// second where there is none. Its error is nobody's: the first failure is passed up.
+    ///
+    /// It is cloned when it is called, and shared until then: it must be `Sync` for a stack that is to be.
     pub fn service(service: S) -> Self {
         Self::of(Other {
             service,

@@ -6,12 +6,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pin_project::pin_project;
+use tokio::time::{Sleep, sleep, sleep_until};
 use tower_service::Service;
 
 use super::{
@@ -23,8 +25,11 @@ use crate::{
         BoxError,
         replay::{Recording, Replay},
     },
-    context::Head,
+    context::{Frame, Head},
 };
+
+/// How long a service is waited for that is not ready, where there is no deadline to keep.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 type IsIdempotent = dyn for<'a> Fn(Head<'a>) -> bool + Send + Sync;
 
@@ -110,6 +115,8 @@ where
 pub struct OtherFuture<S: Service<R>, R> {
     service: S,
     request: Option<R>,
+    /// Armed where it is not ready at once.
+    patience: Option<Pin<Box<Sleep>>>,
     #[pin]
     call: Option<S::Future>,
 }
@@ -119,6 +126,7 @@ impl<S: Service<R>, R> OtherFuture<S, R> {
         Self {
             service,
             request: Some(request),
+            patience: None,
             call: None,
         }
     }
@@ -130,8 +138,17 @@ impl<S: Service<R>, R> Future for OtherFuture<S, R> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if this.request.is_some() {
-            if ready!(this.service.poll_ready(cx)).is_err() {
-                return Poll::Ready(None);
+            match this.service.poll_ready(cx) {
+                Poll::Ready(Ok(())) => *this.patience = None,
+                Poll::Ready(Err(_)) => return Poll::Ready(None),
+                Poll::Pending => {
+                    let patience = this.patience.get_or_insert_with(|| {
+                        let deadline = Frame::facts().deadline;
+                        Box::pin(deadline.map_or_else(|| sleep(PATIENCE), sleep_until))
+                    });
+                    ready!(patience.as_mut().poll(cx));
+                    return Poll::Ready(None);
+                }
             }
             if let Some(request) = this.request.take() {
                 let call = this.service.call(request);

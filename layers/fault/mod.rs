@@ -86,16 +86,20 @@
 //!
 //! # Limits
 //!
-//! The body of the request is left alone. An answer without a body cannot break off: one to `HEAD`, 204, 304; there, a reset without an error is
-//! an empty 200. Over HTTP/1 the peer sees no more of a reset than a connection that closes. A body is slow where somebody reads it: of one of
-//! 10 bytes and one frame, at 1 byte a second, a client that wants the head alone sees nothing. A service error, for a reset at the
-//! head, cannot be made for error types without a constructor, hyper's and reqwest's; put the layer above an adapter that boxes them.
+//! - The body of the request is left alone.
+//! - An answer without a body cannot break off: one to `HEAD`, 204, 304. There, a reset without an error is an empty 200.
+//! - A reset without an error is for servers. The layers above it in the same process see a 200, and a body that breaks. And on HTTP/2, with
+//!   several threads, the head can just have left.
+//! - What fits a sixteenth of a second, and is one frame, goes out at once, however slow the body.
+//! - Errors that have no constructor, as hyper's and reqwest's, cannot be made for a reset. Put the layer above what boxes them.
+//! - A request that is delayed is held, with its body, and takes room in every limit above: that is what a slow upstream does, too.
 //!
 //! # Beside others
 //!
 //! Envoy's [fault filter] has delay, abort and a rate for the answer, by percentage and by the headers `x-envoy-fault-*`; it has no reset, no body
-//! that breaks, and no seed. `tower-resilience-chaos` has a latency and an error, by rate and with a seed, which a mutex keeps: its error is of the
-//! service's type, so that an HTTP status is out of its reach, and the body is, too.
+//! that breaks, and no seed. `tower-resilience-chaos` has a delay and an error, by rates and with a seed. Its errors are the service's, so an HTTP
+//! status and a body are out of its reach; its dice are kept by a mutex, and start over in each service that the layer makes, which in axum
+//! is each route; and it is on wherever it is built.
 //!
 //! [fault filter]: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/fault_filter
 
