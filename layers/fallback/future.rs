@@ -34,6 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What a call comes to.
 type Output<S, R> = Result<<S as Service<R>>::Response, <S as Service<R>>::Error>;
 
+/// Boxed, or every call would carry the room of one that failed.
+type Boxed<S, R, F, B> = Pin<Box<Falling<Output<S, R>, F, B>>>;
+
 /// The response future of [`Fallback`](super::Fallback). Dropping it ends the call, or the fallback.
 #[pin_project]
 pub struct FallbackFuture<S, F, W, B>
@@ -42,7 +45,7 @@ where
     S: Service<Request<F::Sent>>,
 {
     #[pin]
-    state: State<S::Future, Output<S, Request<F::Sent>>, F, B>,
+    state: State<S, F, B>,
     shared: Arc<Home<Shared<F, W>>>,
     protocol: Protocol,
     /// `None`: whatever becomes of it is passed up.
@@ -50,10 +53,13 @@ where
 }
 
 #[pin_project(project = StateProj)]
-enum State<C, T, F: Source<B>, B> {
-    Calling(#[pin] C),
-    /// Boxed, or every call would carry the room of one that failed.
-    Falling(Pin<Box<Falling<T, F, B>>>),
+enum State<S, F, B>
+where
+    F: Source<B>,
+    S: Service<Request<F::Sent>>,
+{
+    Calling(#[pin] S::Future),
+    Falling(Boxed<S, Request<F::Sent>, F, B>),
     Done,
 }
 
