@@ -479,6 +479,39 @@ async fn an_axum_app_falls_back_over_sockets() {
     }
 }
 
+/// A call of tonic's, of one server that is down and then of another.
+#[cfg(feature = "tonic")]
+#[tokio::test(crate = "support::leakless")]
+async fn a_client_of_tonic_falls_back_to_another_channel() {
+    use buttress::tonic::TransportLayer;
+    use support::grpc as rpc;
+    use tonic::{Status, transport::Server};
+
+    #[derive(Clone)]
+    struct Says(&'static str);
+
+    impl rpc::Speech for Says {
+        async fn say(&self, _: http::HeaderMap) -> Result<String, Status> {
+            Ok(self.0.to_owned())
+        }
+
+        fn list(&self) -> rpc::Words {
+            rpc::words_without_end(&[])
+        }
+    }
+
+    let down = FaultLayer::new()
+        .enabled(true)
+        .rule(Rule::abort(StatusCode::SERVICE_UNAVAILABLE));
+    let first = rpc::serve(Server::builder().layer(down), Says("first")).await;
+    let second = rpc::serve(Server::builder(), Says("second")).await;
+    let transport = async |address| TransportLayer::new().layer(rpc::channel(address).await);
+    let layer = FallbackLayer::service(transport(second).await).idempotent(|head| head.uri.path() == rpc::UNARY);
+    let service = layer.layer(transport(first).await);
+    assert_eq!(soon(rpc::unary(service, first, None)).await.unwrap(), "second");
+    assert_eq!(layer.snapshot().answered, 1);
+}
+
 // === not HTTP ===
 
 #[tokio::test(start_paused = true, crate = "support::leakless")]

@@ -176,13 +176,13 @@ mod tests {
             prop_assert!(!plan(&[Rule::reset().share(7.0)], seed, request).is_none());
         }
 
-        /// Within five standard deviations of 10,000 throws, of which one in millions is not.
+        /// Within seven standard deviations of 10,000 throws, and ten for where there are few: never beyond, in practice.
         #[test]
         fn a_share_is_that_share(share in 0.0..1.0, seed: u64) {
             let rules = [Rule::reset().share(share)];
             let fallen = (0..10_000).filter(|request| !plan(&rules, seed, *request).is_none()).count();
             let off = (f64::from(u32::try_from(fallen).unwrap()) - 10_000.0 * share).abs();
-            prop_assert!(off <= 5.0 * (10_000.0 * share * (1.0 - share)).sqrt() + 1.0, "{fallen} of 10000, {share} wanted");
+            prop_assert!(off <= 7.0 * (10_000.0 * share * (1.0 - share)).sqrt() + 10.0, "{fallen} of 10000, {share} wanted");
         }
 
         #[test]
@@ -193,7 +193,7 @@ mod tests {
                 plan.end.is_some() && plan.delay.is_some()
             });
             let both = both.count();
-            prop_assert!((2_250..2_750).contains(&both), "{both}");
+            prop_assert!((2_200..2_800).contains(&both), "{both}");
         }
 
         #[test]
