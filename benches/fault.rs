@@ -3,8 +3,9 @@
 //! A layer that is for the bad day must be next to free on all others. It is held against the service without any layer, and against
 //! the peers that do the like: `tower-resilience-chaos`, which is never off but at a rate of 0, and `tower-resilience-fallback`.
 //!
-//! The answer's body is of another type, that could be slow or broken, and an answer costs as much to move again. How it is measured stands in
-//! [`support`].
+//! The answer's body is of another type, that could be slow or broken, and to move an answer into its place is most of what is left. So
+//! the aim is told by what it costs to leave the layer out at run time, which changes the type as well: `optional(None)`. How it is measured
+//! stands in [`support`].
 
 #![allow(
     clippy::disallowed_methods,
@@ -17,7 +18,7 @@ mod support;
 
 use std::convert::Infallible;
 
-use buttress::{FallbackLayer, FaultLayer, body::replay::Replay, fault::Rule};
+use buttress::{FallbackLayer, FaultLayer, body::replay::Replay, fault::Rule, optional};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -29,6 +30,7 @@ use tower_resilience_fallback::FallbackLayer as PeerFallback;
 use self::support::{Aim, BARE, Drive, End, Handler, Requests, Results, Suite, Wheel};
 
 const OFF: &str = "faults, off";
+const ABSENT: &str = "faults, left out by `optional`";
 const ON: &str = "faults, on, of a share of 0";
 const CHAOS: &str = "tower-resilience-chaos, at a rate of 0";
 const VALUE: &str = "fallback to a value, not needed";
@@ -98,6 +100,7 @@ impl Scenario {
     fn good_day(&self, suite: &mut Suite) {
         let handler = || self.handler.clone();
         self.add(suite, BARE, handler());
+        self.add(suite, ABSENT, optional(None::<FaultLayer>).layer(handler()));
         self.add(suite, OFF, faults().layer(handler()));
         let share = FaultLayer::new().rule(Rule::abort(StatusCode::BAD_GATEWAY).share(0.0));
         self.add(suite, ON, share.enabled(true).layer(handler()));
@@ -153,8 +156,10 @@ fn aims(results: &Results) -> Vec<Aim> {
                 most,
             });
         };
-        // As good as nothing, where times differ by as much.
-        most(format!("{OFF}, ns"), over(OFF).map(|cost| cost.least), 3.0);
+        let left_out = over(ABSENT).and_then(|cost| cost.instructions);
+        let off = over(OFF).and_then(|cost| cost.instructions);
+        let beyond = off.zip(left_out).map(|(off, left_out)| off - left_out);
+        most(format!("{OFF}, instructions beyond {ABSENT}"), beyond, 100.0);
         for name in [OFF, ON, VALUE] {
             let allocations = over(name).map(|cost| cost.allocations);
             most(format!("{name}, allocations"), allocations, 0.0);

@@ -65,9 +65,9 @@ keep! { http:
     hedge: HedgeLayer::after(SHORT),
     hedge_at_once: HedgeLayer::after(Duration::ZERO),
     fault: FaultLayer::new().rule(Rule::delay(SHORT)),
-    fault_that_delays: FaultLayer::new().enabled(true).rule(Rule::delay(SHORT).share(0.5)),
-    fault_that_ends_some: FaultLayer::new().enabled(true).rule(Rule::abort(::http::StatusCode::BAD_GATEWAY).share(0.5)),
-    fault_that_slows: FaultLayer::new().enabled(true).rule(Rule::slow_body(16)).rule(Rule::delay(SHORT)),
+    fault_that_delays: FaultLayer::new().seed(1).enabled(true).rule(Rule::delay(SHORT).share(0.5)),
+    fault_that_ends_some: FaultLayer::new().seed(1).enabled(true).rule(Rule::abort(::http::StatusCode::BAD_GATEWAY).share(0.5)),
+    fault_that_slows: FaultLayer::new().seed(1).enabled(true).rule(Rule::slow_body(16)).rule(Rule::delay(SHORT)),
     fallback: FallbackLayer::value(::http::Response::default()).when(|_: &Failed<'_>| false),
     fallback_without_an_answer: FallbackLayer::with(|_: &Failed<'_>| std::future::ready(None::<::http::Response<_>>)),
     fallback_to_a_service_that_fails: FallbackLayer::service(tower::service_fn(no_answer)),
@@ -123,8 +123,8 @@ keep! { any:
     typed_shed_unready: ShedUnreadyLayer::new().typed(),
     typed_breaker: BreakerLayer::new().typed(),
     typed_throttle: ThrottleLayer::new().typed(),
-    typed_fault: FaultLayer::new().enabled(true).rule(Rule::delay(SHORT)).typed(),
-    typed_fault_that_ends_some: FaultLayer::new().enabled(true).rule(Rule::reset().share(0.5)).typed(),
+    typed_fault: FaultLayer::new().seed(1).enabled(true).rule(Rule::delay(SHORT)).typed(),
+    typed_fault_that_ends_all: FaultLayer::new().seed(1).enabled(true).rule(Rule::reset()).typed(),
     typed_fallback: FallbackLayer::on_error(|_: &buttress::BoxError| std::future::ready(None::<contract::Answer>)),
     typed_fallback_to_a_service_that_fails: FallbackLayer::service(tower::service_fn(|_: &'static str| async {
         Err::<contract::Answer, _>("no answer")

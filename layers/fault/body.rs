@@ -35,7 +35,7 @@ pub struct FaultBody<B> {
     inner: Reply<B>,
 }
 
-struct BodyFault {
+pub(super) struct BodyFault {
     state: Arc<State>,
     /// What goes out before it breaks.
     left: Option<u64>,
@@ -56,22 +56,16 @@ enum Next {
     Waits(Wait),
 }
 
-impl<B> FaultBody<B>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    #[inline]
-    pub(super) fn of<X>(response: Response<B>, injection: Option<Box<Injection<X>>>) -> Response<Self> {
-        let fault = injection.and_then(|injection| BodyFault::of(&injection, response.body()));
-        response.map(|inner| Self {
-            fault,
-            inner: Reply::inner(inner),
-        })
-    }
-}
-
 impl<B> FaultBody<B> {
+    /// The inner service's, and what befalls it.
+    #[inline]
+    pub(super) fn of(body: B, fault: Option<Box<BodyFault>>) -> Self {
+        Self {
+            fault,
+            inner: Reply::inner(body),
+        }
+    }
+
     /// Of an answer of ours.
     pub(super) fn ours(body: Bytes) -> Self {
         Self {
@@ -108,22 +102,25 @@ impl Default for BodyFault {
     }
 }
 
-impl BodyFault {
-    /// What befalls this body. One that has ended already is spared.
+impl<X> Injection<X> {
+    /// What befalls the body of this answer. One that has ended already is spared.
     #[cold]
-    fn of<X, B: Body>(injection: &Injection<X>, body: &B) -> Option<Box<Self>> {
-        let plan = &injection.plan;
-        let spared = plan.break_after.is_none() && plan.pace.is_none() || body.is_end_stream();
-        (!spared).then(|| {
-            Box::new(Self {
-                state: injection.shared.state.clone(),
-                left: plan.break_after,
-                progress: plan.pace.map(Progress::new),
-                ..Self::default()
-            })
-        })
+    pub(super) fn of_body<B: Body, E>(&self, output: &Result<Response<B>, E>) -> Option<Box<BodyFault>> {
+        let plan = &self.plan;
+        let is_spared = plan.break_after.is_none() && plan.pace.is_none();
+        if is_spared || output.as_ref().map_or(true, |response| response.body().is_end_stream()) {
+            return None;
+        }
+        Some(Box::new(BodyFault {
+            state: self.shared.state.clone(),
+            left: plan.break_after,
+            progress: plan.pace.map(Progress::new),
+            ..BodyFault::default()
+        }))
     }
+}
 
+impl BodyFault {
     /// Waits until more may go out.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if let Next::At(when) = self.next {

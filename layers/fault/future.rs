@@ -56,10 +56,13 @@ where
         ready!(this.call.as_mut().poll_delay(cx));
         let ended = match this.call.as_mut().project() {
             CallProj::Running(future) => {
-                return match ready!(future.poll(cx)) {
-                    Ok(response) => Poll::Ready(Ok(FaultBody::of(response, this.injection.take()))),
-                    Err(error) => Poll::Ready(Err(error)),
+                let output = ready!(future.poll(cx));
+                let fault = match this.injection {
+                    None => None,
+                    Some(injection) => injection.of_body(&output),
                 };
+                // In place, as a response is costly to move.
+                return Poll::Ready(output.map(|response| response.map(|body| FaultBody::of(body, fault))));
             }
             CallProj::Ended(why) => Some(*why),
             CallProj::Ending => None,

@@ -49,18 +49,31 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.shared.state.is_on()
-            && let Some(injection) = self.injection(&request)
-        {
-            let call = Call::injected(&mut self.inner, &injection, request);
-            return FaultFuture::new(call, Some(injection));
+        if self.shared.state.is_on() {
+            return self.call_on(request);
         }
         FaultFuture::new(Call::Running(self.inner.call(request)), None)
     }
 }
 
-impl<S, X, M> Fault<S, X, M> {
+impl<S, X> Fault<S, X, Http> {
+    /// Apart, or the request would be moved once more where faults are off.
     #[cold]
+    fn call_on<B>(&mut self, request: Request<B>) -> FaultFuture<S, Request<B>, X>
+    where
+        S: Service<Request<B>> + Clone,
+    {
+        match self.injection(&request) {
+            Some(injection) => {
+                let call = Call::injected(&mut self.inner, &injection, request);
+                FaultFuture::new(call, Some(injection))
+            }
+            None => FaultFuture::new(Call::Running(self.inner.call(request)), None),
+        }
+    }
+}
+
+impl<S, X, M> Fault<S, X, M> {
     fn injection<B>(&self, request: &Request<B>) -> Option<Box<Injection<X>>> {
         let head = Head::from(request);
         let plan = self.shared.plan(Some(head))?;
@@ -89,18 +102,29 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        if self.shared.state.is_on()
-            && let Some(plan) = self.shared.plan(None)
-        {
-            let injection = Box::new(Injection {
-                shared: self.shared.clone(),
-                plan,
-                protocol: Protocol::Http,
-            });
-            let call = Call::injected(&mut self.inner, &injection, request);
-            return TypedFaultFuture::new(call, Some(injection));
+        if self.shared.state.is_on() {
+            return self.call_on(request);
         }
         TypedFaultFuture::new(Call::Running(self.inner.call(request)), None)
+    }
+}
+
+impl<S, X> Fault<S, X, Typed> {
+    #[cold]
+    fn call_on<R>(&mut self, request: R) -> TypedFaultFuture<S, R, X>
+    where
+        S: Service<R> + Clone,
+    {
+        let Some(plan) = self.shared.plan(None) else {
+            return TypedFaultFuture::new(Call::Running(self.inner.call(request)), None);
+        };
+        let injection = Box::new(Injection {
+            shared: self.shared.clone(),
+            plan,
+            protocol: Protocol::Http,
+        });
+        let call = Call::injected(&mut self.inner, &injection, request);
+        TypedFaultFuture::new(call, Some(injection))
     }
 }
 
