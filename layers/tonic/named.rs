@@ -10,6 +10,8 @@ use crate::{
     context::ScopeService,
     criticality::{CriticalityService, PropagateCriticality},
     deadline::{DeadlineService, PropagateDeadline, Timeout},
+    fallback::Fallback,
+    fault::Fault,
     hedge::Hedge,
     observe::Observe,
     rejection::RenderService,
@@ -37,6 +39,8 @@ named! {
     Client<S>
     CriticalityService<S>
     DeadlineService<S>
+    Fallback<S, F, W, M>
+    Fault<S, X, M>
     Hedge<S>
     Observe<S, O, M>
     Optional<A, S>
