@@ -104,6 +104,7 @@ async fn run(args: Args) -> Result<Report, BoxError> {
         .signals()
         .ready_delay(args.ready_delay)
         .budget(args.shutdown_budget)
+        .observe(metrics.calls.clone())
         .build()?;
     let layers = Layers::new(&args)?;
     let listener = bind(&args.listen).await?;

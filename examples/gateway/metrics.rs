@@ -7,10 +7,8 @@ use buttress::{
     lifecycle::Handle,
     metrics::{CallMetrics, Collector, Runtime},
     observe::SECONDS,
-    registry::Kind,
     telemetry::{ByDestination, Measured, Report},
 };
-use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::interval;
 
@@ -34,7 +32,6 @@ pub(crate) struct Metrics {
 pub(crate) struct Page {
     metrics: Metrics,
     collector: Collector,
-    life: Handle,
 }
 
 impl Metrics {
@@ -70,11 +67,11 @@ impl Metrics {
             .watch(NAME, layers.budget.clone())
             .watch(NAME, layers.breaker.clone().map(Circuits))
             .watch(NAME, layers.propagate.clone())
+            .watch(NAME, life)
             .watch(NAME, Runtime::current());
         Page {
             metrics: self,
             collector,
-            life,
         }
     }
 }
@@ -83,25 +80,7 @@ impl Page {
     /// How it all stands now, in Prometheus' text format.
     pub(crate) fn render(&self) -> String {
         self.collector.collect();
-        alive(&self.life);
         self.metrics.prometheus.render()
-    }
-}
-
-/// How much is alive of what runs on its own. What only grows is a leak, and `/debug/work` names it.
-fn alive(life: &Handle) {
-    let alive = life.snapshot();
-    for kind in [
-        Kind::Connection,
-        Kind::Task,
-        Kind::Shield,
-        Kind::Detached,
-        Kind::Blocking,
-        Kind::Critical,
-    ] {
-        let count = alive.iter().filter(|work| work.kind == kind).count();
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        gauge!("buttress.task.count", "kind" => kind.as_str()).set(count);
     }
 }
 

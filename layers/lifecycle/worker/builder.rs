@@ -3,7 +3,7 @@ use std::{error, fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc, 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Failed, Queue, crew,
+    Failed, Queue, QueueStatus, crew,
     settings::{Retry, Settings},
     shared::Shared,
 };
@@ -148,7 +148,7 @@ impl<J> WorkerBuilder<J> {
         if process.schedule.get().is_some() {
             return Err(InvalidWorker::ShuttingDown);
         }
-        let shared = Arc::new(Shared::new(self.name, self.settings));
+        let shared = Arc::new(Shared::new(self.name, self.settings, process.told.clone()));
         crew::start(process, shared.clone(), handler)?;
         workers.push(shared.clone());
         Ok(Queue::new(shared))
@@ -212,6 +212,10 @@ impl<J: Send + 'static> Staff for Shared<J> {
             let _ = timeout_at(until, self.done()).await;
             self.end();
         })
+    }
+
+    fn status(&self) -> QueueStatus {
+        self.status()
     }
 
     fn unprocessed(&self) -> usize {

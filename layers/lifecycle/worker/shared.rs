@@ -3,6 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -15,12 +16,17 @@ use super::{
     line::{Caller, Ended, Line, Next, No, Room, Waiting},
     settings::Settings,
 };
-use crate::context::{Frame, clock};
+use crate::{
+    context::{Frame, clock},
+    lifecycle::told::Told,
+    telemetry::ProcessEvent,
+};
 
 /// What a queue, its lanes and the end of the process share.
 pub(super) struct Shared<J> {
     pub(super) name: &'static str,
     pub(super) settings: Settings<J>,
+    told: Told,
     line: Mutex<Line<J>>,
     /// Lanes wait for a job.
     work: Notify,
@@ -31,11 +37,12 @@ pub(super) struct Shared<J> {
 }
 
 impl<J> Shared<J> {
-    pub(super) fn new(name: &'static str, settings: Settings<J>) -> Self {
+    pub(super) fn new(name: &'static str, settings: Settings<J>, told: Told) -> Self {
         Self {
             line: Mutex::new(Line::new(settings.capacity, settings.concurrency)),
             name,
             settings,
+            told,
             work: Notify::new(),
             room: Notify::new(),
             done: Notify::new(),
@@ -75,7 +82,7 @@ impl<J> Shared<J> {
                 }
                 Next::Expired(job, room) => {
                     self.call_caller(room);
-                    self.hand_back(job.job);
+                    self.hand_back("expired", job.job);
                     self.tell_if(self.line().is_done());
                     next = self.line().next(now);
                 }
@@ -106,11 +113,13 @@ impl<J> Shared<J> {
             }) => Ended::Cut,
             Err(_) => Ended::Failed,
         };
+        let took = now.saturating_duration_since(began);
         let is_done = {
             let mut line = self.line();
-            line.ended(how, now.saturating_duration_since(began), now);
+            line.ended(how, took, now);
             line.is_done()
         };
+        self.tell_end(if how == Ended::Done { "done" } else { "failed" }, Some(took));
         if let Err(Failure {
             job: Some(job),
             why,
@@ -142,7 +151,7 @@ impl<J> Shared<J> {
         let rest = self.line().end();
         self.close();
         for waiting in rest {
-            self.hand_back(waiting.job);
+            self.hand_back("unprocessed", waiting.job);
         }
     }
 
@@ -158,8 +167,10 @@ impl<J> Shared<J> {
         }
     }
 
-    pub(super) fn restarted(&self) {
+    pub(super) fn restarted(&self, wait: Duration) {
         self.line().restarted();
+        let worker = self.name;
+        self.told.tell(&ProcessEvent::WorkerRestarted { worker, wait });
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -170,7 +181,13 @@ impl<J> Shared<J> {
         QueueStatus::of(&self.line(), self.settings.bounds, Instant::now())
     }
 
-    fn hand_back(&self, job: J) {
+    fn tell_end(&self, outcome: &'static str, took: Option<Duration>) {
+        let worker = self.name;
+        self.told.tell(&ProcessEvent::JobEnded { worker, outcome, took });
+    }
+
+    fn hand_back(&self, outcome: &'static str, job: J) {
+        self.tell_end(outcome, None);
         if let Some(on_unprocessed) = &self.settings.on_unprocessed {
             // One that panics must not keep the others from being handed back.
             let _ = catch_unwind(AssertUnwindSafe(|| on_unprocessed(job)));
