@@ -60,7 +60,7 @@
 //! | `server` | serving HTTP as part of the process: connections that drain and end with it |
 //! | `testing` | checks for tests: that nothing leaks, that an app drains, that a layer keeps tower's contract |
 //! | `tonic` | tonic's channel below the layers, its services within them, and its statuses |
-//! | `tracing` | events, where a layer finds what a developer should know |
+//! | `tracing` | a span of each call, and events where a layer finds what a developer should know |
 //! | `full` | all of them |
 //!
 //! None is on by default. Everything without a dependency is always there.
@@ -105,6 +105,8 @@ pub mod telemetry;
 pub mod testing;
 #[cfg(feature = "tonic")]
 pub mod tonic;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 #[cfg(feature = "rate")]
 pub use self::admission::rate::RateLimitLayer;

@@ -111,7 +111,7 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Self { inner, layer } = self;
-        if !O::LISTENS {
+        if !layer.observer.listens() {
             return ObserveFuture {
                 telling: Telling::silent(),
                 inner: inner.call(request),
@@ -156,6 +156,13 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let Self { inner, layer } = self;
+        if !layer.observer.listens() {
+            return ObserveFuture {
+                telling: Telling::silent(),
+                inner: inner.call(request),
+                protocol: Typed::default(),
+            };
+        }
         let began = Began {
             side: layer.side,
             protocol: None,

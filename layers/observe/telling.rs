@@ -35,10 +35,10 @@ impl<O: Observer> Telling<O> {
         Self(None)
     }
 
-    /// A call begins, unless nobody listens.
+    /// A call begins, of which the observer wants to be told.
     #[inline]
     pub(super) fn began(observer: &Arc<O>, began: &Began<'_>, now: Instant) -> Self {
-        Self(O::LISTENS.then(|| Call {
+        Self(Some(Call {
             kept: observer.began(began),
             observer: observer.clone(),
             side: began.side,
