@@ -53,10 +53,10 @@ impl<M: MakeSpan> CallSpans<M> {
 impl<M: MakeSpan> Observer for CallSpans<M> {
     type Call = Spanned;
 
-    /// Whether there is a subscriber that wants anything at all.
+    /// Whether there is a subscriber that wants anything of it at all.
     #[inline]
     fn listens(&self) -> bool {
-        LevelFilter::current() != LevelFilter::OFF
+        M::LEVEL <= LevelFilter::current()
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use ::tracing::{Span, field, info_span};
+use ::tracing::{Level, Span, field, info_span};
 
 use crate::observe::{Began, Side};
 
@@ -10,6 +10,10 @@ use crate::observe::{Began, Side};
     note = "a function `Fn(&Began<'_>) -> tracing::Span` does"
 )]
 pub trait MakeSpan {
+    /// How severe a subscriber's threshold may be, for this to be of any interest to it: where it wants only what is more severe, no call is
+    /// observed.
+    const LEVEL: Level = Level::ERROR;
+
     /// The span of a call that begins. What is recorded in it at the end are the fields that it has of [those](super).
     fn make_span(&self, began: &Began<'_>) -> Span;
 }
@@ -51,6 +55,8 @@ macro_rules! standard {
 }
 
 impl MakeSpan for Standard {
+    const LEVEL: Level = Level::INFO;
+
     #[inline]
     fn make_span(&self, began: &Began<'_>) -> Span {
         match began.side {
