@@ -15,7 +15,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::HEADER;
-use crate::context::{Criticality, Facts, Frame, Graded, Head};
+use crate::{
+    context::{Criticality, Facts, Frame, Graded, Head},
+    telemetry::{Measured, Report, instruments},
+};
 
 /// Says how much each request matters, for all that is within. See the [module](super).
 ///
@@ -254,6 +257,14 @@ impl<F: Future> Future for CriticalityFuture<F> {
         let this = self.project();
         let _graded = Graded::enter(*this.criticality);
         this.inner.poll(cx)
+    }
+}
+
+impl Measured for CriticalityLayer {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        let now = self.snapshot();
+        instruments::CRITICALITY_INVALID.count(now.invalid, &[("name", name)], report);
+        instruments::CRITICALITY_CAPPED.count(now.capped, &[("name", name)], report);
     }
 }
 

@@ -61,9 +61,12 @@ impl<O: Observer> Telling<O> {
     pub(super) fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
         let Some(call) = self.call() else { return poll() };
         call.is_polled = true;
-        let listening = Listening::begin();
-        let output = call.observer.enter(&mut call.kept, poll);
-        listening.hear(|event| call.observer.event(&mut call.kept, event));
+        let hearing = Hearing {
+            listening: Some(Listening::begin()),
+            call,
+        };
+        let output = hearing.call.observer.enter(&mut hearing.call.kept, poll);
+        drop(hearing);
         call.is_polled = false;
         output
     }
@@ -101,6 +104,22 @@ impl<O: Observer> Telling<O> {
     pub(super) fn end(&mut self, outcome: Outcome) {
         if let Some(call) = self.0.take() {
             call.end(outcome);
+        }
+    }
+}
+
+/// Tells what happened in a poll when that is over, by a panic too.
+struct Hearing<'a, O: Observer> {
+    listening: Option<Listening>,
+    call: &'a mut Call<O>,
+}
+
+impl<O: Observer> Drop for Hearing<'_, O> {
+    #[inline]
+    fn drop(&mut self) {
+        let Call { observer, kept, .. } = &mut *self.call;
+        if let Some(listening) = self.listening.take() {
+            listening.hear(|event| observer.event(kept, event));
         }
     }
 }

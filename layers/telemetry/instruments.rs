@@ -53,6 +53,12 @@ instruments! {
         "Calls that were not sent, for want of time.";
     CALL_WITHOUT_DEADLINE: Counter "buttress.deadline.missing", "{call}", ["name"],
         "Calls without a deadline, where one is required.";
+    CRITICALITY_INVALID: Counter "buttress.criticality.invalid", "{request}", ["name"],
+        "Requests with a criticality that could not be read.";
+    CRITICALITY_CAPPED: Counter "buttress.criticality.capped", "{request}", ["name"],
+        "Requests that asked to matter more than their caller may.";
+    DRAIN_REJECTED: Counter "buttress.drain.rejected", "{request}", ["name"],
+        "Requests that came after the drain had started.";
     LIMIT: Gauge "buttress.limit.concurrency", "{request}", ["name"], "How many may be in flight.";
     LIMIT_IN_FLIGHT: Gauge "buttress.limit.in_flight", "{request}", ["name"], "How many are in flight.";
     LIMIT_QUEUED: Gauge "buttress.limit.queued", "{request}", ["name", "band"], "How many wait.";
