@@ -23,7 +23,8 @@ use axum::{
     routing::get,
 };
 use buttress::{
-    BoxError, ConcurrencyLimitLayer, DeadlineLayer, Lifecycle, ObserveLayer, PropagateDeadlineLayer, RetryLayer,
+    BoxError, ConcurrencyLimitLayer, Context, DeadlineLayer, Lifecycle, ObserveLayer, PropagateDeadlineLayer,
+    RetryLayer,
     body::replay::Replay,
     lifecycle::Report,
     metrics::{CallMetrics, Collector, Runtime},
@@ -159,7 +160,8 @@ async fn main() -> Result<Report, BoxError> {
     let life = Lifecycle::builder().signals().observe(observer.clone()).build()?;
     // It is closed when all else is, and its own end is bounded, too.
     life.on_close("telemetry", async move {
-        tokio::task::spawn_blocking(move || telemetry.close()).await?
+        let flush = Context::current().spawn_blocking("flush", move |_| telemetry.close());
+        flush.await?
     });
 
     let (shop, stock) = (

@@ -51,7 +51,7 @@ impl TraceService for Collector {
         let spans = request.into_inner().resource_spans.into_iter();
         let spans = spans.flat_map(|of| of.scope_spans).flat_map(|of| of.spans);
         self.0.lock().unwrap().spans.extend(spans);
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -65,7 +65,7 @@ impl MetricsService for Collector {
         let metrics = metrics.flat_map(|of| of.scope_metrics).flat_map(|of| of.metrics);
         let metrics = metrics.map(|metric| (metric.name.clone(), metric));
         self.0.lock().unwrap().metrics.extend(metrics);
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -167,7 +167,7 @@ async fn traces_and_metrics_reach_a_collector_under_their_names() {
             (&*of_shop["buttress.outcome"], &*of_shop["buttress.attempts"]),
             ("success", "1")
         );
-        assert_eq!(of_call.contains_key("buttress.deadline.remaining"), true);
+        assert!(of_call.contains_key("buttress.deadline.remaining"), "{of_call:?}");
         // What was not found is the caller's mistake: an error of the client's span, and of no server's.
         let missing = status == "404";
         let is_error = |span: &Span| {

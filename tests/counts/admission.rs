@@ -33,6 +33,7 @@ async fn concurrency() {
 /// One holds the only place for a second, or for ever.
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn concurrency_with_a_queue() {
+    const QUEUED: &str = "queued in it as critical for 1s, admitted";
     let make = async |held: Duration| {
         let layer = ConcurrencyLimitLayer::new(1)
             .queue(1)
@@ -44,7 +45,6 @@ async fn concurrency_with_a_queue() {
         yield_now().await;
         Subject::new(layer.clone()).measured(layer.limit())
     };
-    const QUEUED: &str = "queued in it as critical for 1s, admitted";
     for ending in [Success, Failure, LeftInBody, Panic] {
         let rows: &[Row<'_>] = &[(ending, &[QUEUED], &["limit.concurrency 1"])];
         assert_counts(rows, async |_| make(Duration::from_secs(1)).await).await;
