@@ -59,6 +59,7 @@ impl Metrics {
     /// The page, of all that is there. What is off tells nothing.
     pub(crate) fn page(self, layers: &Layers, life: Handle) -> Page {
         let collector = Collector::new()
+            .watch(NAME, layers.criticality.clone())
             .watch(NAME, layers.deadline.clone())
             .watch(NAME, layers.limit.as_ref().map(ConcurrencyLimitLayer::limit))
             .watch(NAME, layers.rate.as_ref().map(RateLimitLayer::policy))
