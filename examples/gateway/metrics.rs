@@ -8,9 +8,11 @@ use buttress::{
     metrics::{CallMetrics, Collector, Runtime},
     observe::SECONDS,
     telemetry::{ByDestination, Measured, Report},
+    tracing::CallSpans,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::interval;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::layers::Layers;
 
@@ -20,12 +22,24 @@ pub(crate) const NAME: &str = "gateway";
 /// How often what was recorded is put into its buckets. Until then, each duration takes up memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Who is told of calls, and of the process: spans cost nothing where nobody [logs] them.
+///
+/// [logs]: log
+pub(crate) type Calls = (CallMetrics, CallSpans);
+
 /// The recorder of this process.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    /// What the observers of calls record with.
-    pub(crate) calls: CallMetrics,
+    pub(crate) calls: Calls,
     prometheus: PrometheusHandle,
+}
+
+/// Has each span written down when it ends, and each event in it.
+pub(crate) fn log() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_span_events(FmtSpan::CLOSE)
+        .init();
 }
 
 /// The page that is scraped.
@@ -42,7 +56,7 @@ impl Metrics {
             .set_buckets(&SECONDS)?
             .install_recorder()?;
         Ok(Self {
-            calls: CallMetrics::new(),
+            calls: (CallMetrics::new(), CallSpans::new()),
             prometheus,
         })
     }
