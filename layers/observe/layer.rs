@@ -205,6 +205,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let output = ready!(this.telling.enter(|| this.inner.poll(cx)));
+        if this.telling.is_silent() {
+            // What nobody is told is not moved either.
+            return Poll::Ready(output.map(|response| Tracked::ended(response, |body| body)));
+        }
         let mut telling = mem::replace(this.telling, Telling::silent());
         Poll::Ready(match output {
             Ok(response) => Ok(telling.follow(response, this.protocol)),

@@ -35,6 +35,10 @@ impl<O: Observer> Telling<O> {
         Self(None)
     }
 
+    pub(super) const fn is_silent(&self) -> bool {
+        !O::LISTENS || self.0.is_none()
+    }
+
     /// A call begins, of which the observer wants to be told.
     #[inline]
     pub(super) fn began(observer: &Arc<O>, began: &Began<'_>, now: Instant) -> Self {

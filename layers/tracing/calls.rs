@@ -16,9 +16,13 @@ pub struct CallSpans<M = Standard> {
     make: M,
 }
 
-/// A call's span, with what its end is to say.
+/// A call's span. It is small where there is none, for it is moved with the call's future and its answer.
 #[derive(Debug)]
-pub struct Spanned {
+pub struct Spanned(Option<Box<Spanning>>);
+
+/// A span, with what its end is to say.
+#[derive(Debug)]
+struct Spanning {
     span: Span,
     side: Side,
     attempts: u32,
@@ -61,27 +65,36 @@ impl<M: MakeSpan> Observer for CallSpans<M> {
 
     #[inline]
     fn began(&self, began: &Began<'_>) -> Spanned {
-        Spanned {
-            span: self.make.make_span(began),
+        let span = self.make.make_span(began);
+        if span.is_disabled() {
+            return Spanned(None);
+        }
+        Spanned(Some(Box::new(Spanning {
+            span,
             side: began.side,
             attempts: 1,
             queued: None,
             remaining: None,
-        }
+        })))
     }
 
     #[inline]
     fn enter<R>(&self, call: &mut Spanned, poll: impl FnOnce() -> R) -> R {
-        call.span.in_scope(poll)
+        match call {
+            Spanned(Some(call)) => call.span.in_scope(poll),
+            Spanned(None) => poll(),
+        }
     }
 
     fn event(&self, call: &mut Spanned, event: &Event) {
-        call.happened(event);
+        if let Spanned(Some(call)) = call {
+            call.happened(event);
+        }
     }
 
     #[inline]
     fn ended(&self, call: Spanned, ended: &Ended) {
-        if !call.span.is_disabled() {
+        if let Spanned(Some(call)) = call {
             call.ended(ended);
         }
     }
@@ -108,7 +121,7 @@ impl<M: MakeSpan> Observer for CallSpans<M> {
     }
 }
 
-impl Spanned {
+impl Spanning {
     #[cold]
     fn happened(&mut self, event: &Event) {
         let Self { span, .. } = &*self;
@@ -156,8 +169,8 @@ impl Spanned {
         }
     }
 
-    fn ended(self, ended: &Ended) {
-        let Self { span, .. } = &self;
+    fn ended(&self, ended: &Ended) {
+        let Self { span, .. } = self;
         if let Some(status) = ended.grpc_status {
             span.record("rpc.response.status_code", grpc_status_name(status).unwrap_or("_OTHER"));
         } else if let Some(status) = ended.status {
