@@ -1,6 +1,9 @@
 //! What is told of it all: calls as they end, and how the layers stand when somebody asks.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use buttress::{
     BoxError, BreakerLayer, ConcurrencyLimitLayer, RateLimitLayer,
@@ -37,7 +40,8 @@ pub(crate) struct Metrics {
 /// Has each span written down when it ends, and each event in it.
 pub(crate) fn log() {
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_span_events(FmtSpan::CLOSE)
         .init();
 }
