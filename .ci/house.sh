@@ -47,6 +47,7 @@ use warnings;
 
 # From top to bottom: a folder imports from those below it, and from its own row unless that closes a circle.
 my @rows = (
+    [qw(guide)],
     [qw(axum hyper metrics tonic reqwest testing tracing)],
     [qw(stack)],
     [qw(criticality deadline cancel retry hedge observe fault fallback lifecycle)],

@@ -86,6 +86,8 @@ pub mod deadline;
 mod destination;
 pub mod fallback;
 pub mod fault;
+#[cfg(all(any(doc, doctest), feature = "full"))]
+pub mod guide;
 pub mod hedge;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -131,5 +133,5 @@ pub use self::{
 };
 
 #[doc = include_str!("../README.md")]
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "full"))]
 struct Readme;
