@@ -8,17 +8,59 @@
 //!
 //! ```
 //! use axum::{Router, routing::get};
-//! use buttress::{CancelLayer, DeadlineLayer};
+//! use buttress::{CancelLayer, ConcurrencyLimitLayer, DeadlineLayer};
 //! use std::time::Duration;
 //!
 //! let app: Router = Router::new()
 //!     .route("/", get(|| async { "hello" }))
-//!     .layer(CancelLayer::new())
-//!     .layer(DeadlineLayer::new(Duration::from_secs(10)));
+//!     .layer(ConcurrencyLimitLayer::adaptive()) // as many at a time as it does best with
+//!     .layer(CancelLayer::new()) // what a request started ends with it
+//!     .layer(DeadlineLayer::new(Duration::from_secs(10))); // and that is 10 s after it began, at the latest
 //! ```
 //!
 //! No `HandleErrorLayer`, no boxed service, no turbofish: the layers keep the error type of what they wrap, and answer with a
 //! response that fits the request's protocol (HTTP, gRPC, gRPC-Web, Connect).
+//!
+//! # Five concepts
+//!
+//! **A [`Context`] flows down**: the deadline, the cancellation, the criticality and the attempt of the work at hand. It is ambient, so a
+//! call deep in a handler has it without being passed anything. Contexts form one tree, of the process, its requests, their attempts
+//! and tasks. A child can only be stricter than its parent: its deadline never grows, and it ends when its parent ends, for a
+//! [reason](Cancelled): the caller left, the deadline passed, the process ends, another attempt was faster, or it is done.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use buttress::{Cancelled, Context};
+//! use std::time::Duration;
+//!
+//! async fn deep_in_a_handler() -> Result<Option<Duration>, Cancelled> {
+//!     let ctx = Context::current();
+//!     ctx.check()?; // should this go on?
+//!     drop(ctx.spawn("warm-cache", async { /* ends with the request */ }));
+//!     Ok(ctx.remaining())
+//! }
+//! # let ctx = Context::default().with_timeout(Duration::from_secs(1));
+//! # assert!(ctx.scope(deep_in_a_handler()).await.unwrap().is_some());
+//! # }
+//! ```
+//!
+//! **An [`Outcome`](outcome::Outcome) flows up**: how a call really ended, known at the end of the response's *body*. A download that breaks in the
+//! middle began as `200 OK`, and so does every gRPC call that fails, for its status comes in the trailers. So breakers, limits and metrics
+//! are told at the [end](body), and told once: success, failure, rejected by one of us, or cancelled.
+//!
+//! **A [`Rejection`] says why one of our layers said no**, as data: the reason, whether anything was executed, when to come back. It
+//! becomes a [response](rejection) in the caller's protocol, so the service's error type never changes; and it stays in the response's
+//! extensions, so the layers above tell "we said no" from "they failed". A retry does not repeat what a breaker rejected, and a breaker
+//! does not count what a limit did.
+//!
+//! **A permit is what admission hands out.** It rides in the response's future, then in its body, learns the outcome, and is given back exactly
+//! once, however the call ends: complete, broken, dropped by a client that left, or late in the hands of a reader that stalls.
+//!
+//! **[Admission](admission) is one engine with many policies.** A policy looks at the head of a request, and at its context, and answers *now*,
+//! *no* or *wait*. Limits, rates, shedding, breakers, throttles and the gate at shutdown are policies; one of your own takes twenty lines.
+//!
+//! What is not admission is a small state machine of its own: [deadline], [cancel], [retry], [hedge], [observe]. And around all of it stands
+//! the [process](lifecycle), the one root, with its workers, its connections, and an end that comes in order.
 //!
 //! # The stack
 //!
@@ -41,11 +83,51 @@
 //!
 //! axum's `Router::layer` and tower's `Layer` wrap: what is added last is outermost. `ServiceBuilder` lists outermost first.
 //!
-//! # The concepts
+//! The order has reasons. The deadline stands outside of every wait, so that time in a queue counts. What rejects stands in front of what
+//! works. Retries stand outside of whatever must see each attempt, and what remains of a deadline is written last, when the wait is over.
 //!
-//! - a [`Context`] flows down: deadline, cancellation, criticality, attempt. It is ambient: [`Context::current`].
-//! - an [`Outcome`](outcome::Outcome) flows up: how a call really ended, at the end of its body.
-//! - a [`Rejection`] says why one of our layers said no, as data, in the caller's protocol.
+//! A request meets them like this:
+//!
+//! ```text
+//!             head                                   body
+//!  caller ──▶ deadline ─▶ limit ─▶ handler ──▶ 200 ──▶ frame, frame, ... last frame
+//!             │           │        │                   │                      │
+//!  context    begins      queues   current(), spawn()  goes on                ends: its tasks end
+//!  permit                 taken                        held                   settled, with the outcome
+//!  observer   began       queued                       head                   ended
+//! ```
+//!
+//! # What holds everywhere
+//!
+//! - **State is the layer's.** What is made from one layer, or its clones, shares one limit, budget or breaker: routes, connections, clones.
+//! - **Readiness is the inner service's.** `poll_ready` is passed on. Decisions are made in `call`, where the request can be seen.
+//! - **Nothing is demanded**: no `Clone` of a request, no `Default` of a body, no other error type. Services are `Clone` where what they wrap is.
+//! - **No wait is for ever.** Each ends at the deadline, the caller's departure or the end of the process, and has a bound of its own.
+//! - **Strangers are not believed.** A deadline, a criticality or an address that a caller sends is capped or ignored until you say whom to trust;
+//!   what an upstream asks for is capped; what is kept for each key is bounded.
+//! - **The happy path is free of charge**, as far as that goes: no timer for what does not wait, no lock that all requests take, no allocation, and
+//!   no work for an observer that is not there.
+//! - **Layers never spawn.** Only a [`Context`] and the [process](lifecycle) do, under a name, and the [registry] knows what is alive.
+//!
+//! # What it is not
+//!
+//! It does not balance, discover, cache or encrypt. Its state is this process's: three replicas have three rate limits. Code that neither
+//! awaits nor [asks](Context::check) cannot be stopped by anybody.
+//!
+//! # Where to go next
+//!
+//! | to | read |
+//! |---|---|
+//! | give requests a deadline, and pass it on | [`deadline`] |
+//! | end what a request started, or finish it in spite of all | [`cancel`], [`context`] |
+//! | limit, shed, queue, rate-limit | [`admission`], [`admission::concurrency`], [`admission::shed`], `admission::rate` |
+//! | call others that fail or are slow | [`retry`], [`hedge`], [`budget`], [`admission::breaker`], [`admission::throttle`] |
+//! | put layers around a client of yours | `hyper`, `reqwest`, `tonic` |
+//! | start, drain and end a process; run workers | [`lifecycle`], [`lifecycle::worker`] |
+//! | see what happens | [`observe`], [`telemetry`], `metrics` |
+//! | test it | `testing`, and the guide to [testing](guide/testing/index.html) |
+//! | run it in Kubernetes | the guide to [Kubernetes](guide/kubernetes/index.html) |
+//! | come from tower, tower-http, others, or from Go | the [guides](guide/index.html) |
 //!
 //! # Features
 //!
