@@ -4,18 +4,27 @@
 //! that run on after the client left. Every part of this crate answers one question about every piece of work in a service:
 //! **what stops this?**
 //!
-//! # Three lines protect a service
+//! # One line protects a service
 //!
 //! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use axum::{Router, routing::get};
-//! use buttress::{CancelLayer, ConcurrencyLimitLayer, DeadlineLayer};
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use std::time::Duration;
 //!
+//! // 10 s for each request at most; what it started ends with it; no more is let in than can be done.
 //! let app: Router = Router::new()
 //!     .route("/", get(|| async { "hello" }))
-//!     .layer(ConcurrencyLimitLayer::adaptive()) // as many at a time as it does best with
-//!     .layer(CancelLayer::new()) // what a request started ends with it
-//!     .layer(DeadlineLayer::new(Duration::from_secs(10))); // and that is 10 s after it began, at the latest
+//!     .layer(buttress::server(Duration::from_secs(10)));
+//!
+//! // 5 s for each call, with all of its attempts, or what the request that makes it has left.
+//! let client = buttress::client(Duration::from_secs(5)).service(Client::builder(TokioExecutor::new()).build_http());
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let uri = format!("http://{}/", listener.local_addr()?);
+//! # tokio::spawn(axum::serve(listener, app).into_future());
+//! let response = client.send(http::Request::get(uri).body(String::new())?).await?;
+//! assert_eq!(response.status(), 200);
+//! # Ok(()) }
 //! ```
 //!
 //! No `HandleErrorLayer`, no boxed service, no turbofish: the layers keep the error type of what they wrap, and answer with a
@@ -81,7 +90,7 @@
 //!    handler
 //! ```
 //!
-//! axum's `Router::layer` and tower's `Layer` wrap: what is added last is outermost. `ServiceBuilder` lists outermost first.
+//! [`server`] and [`client`] are these, each as one layer. By hand: axum's `Router::layer` and tower's `Layer` wrap: what is added last is outermost. `ServiceBuilder` lists outermost first.
 //!
 //! The order has reasons. The deadline stands outside of every wait, so that time in a queue counts. What rejects stands in front of what
 //! works. Retries stand outside of whatever must see each attempt, and what remains of a deadline is written last, when the wait is over.
@@ -118,6 +127,7 @@
 //!
 //! | to | read |
 //! |---|---|
+//! | change what is in a stack, or stack by hand | [`stack`] |
 //! | give requests a deadline, and pass it on | [`deadline`] |
 //! | end what a request started, or finish it in spite of all | [`cancel`], [`context`] |
 //! | limit, shed, queue, rate-limit | [`admission`], [`admission::concurrency`], [`admission::shed`], `admission::rate` |
