@@ -12,7 +12,7 @@
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use std::time::Duration;
 //!
-//! // 10 s for each request at most; what it started ends with it; no more is let in than can be done.
+//! // 10 s for a request, unless its caller says otherwise; what it started ends with it; no more is let in than can be done.
 //! let app: Router = Router::new()
 //!     .route("/", get(|| async { "hello" }))
 //!     .layer(buttress::server(Duration::from_secs(10)));
@@ -77,16 +77,16 @@
 //!  server, outermost first                      client, outermost first
 //!
 //!  ObserveLayer          every ending           ObserveLayer               every ending
-//!  RenderLayer           how we say no          RetryLayer, HedgeLayer     again, from one budget
-//!  Drain                 the gate at shutdown   BreakerLayer               leaves alone what fails
-//!  CriticalityLayer      how much it matters    ThrottleLayer              sends what is accepted
-//!  DeadlineLayer         reads, caps, enforces  ConcurrencyLimitLayer      how many at a time
-//!  CancelLayer           ends with its caller   TimeoutLayer               a bound per attempt
+//!  RenderLayer           how we say no          TimeoutLayer               a bound for the call
+//!  CriticalityLayer      how much it matters    RetryLayer, HedgeLayer     again, from one budget
+//!  DeadlineLayer         reads, caps, enforces  BreakerLayer               leaves alone what fails
+//!  CancelLayer           ends with its caller   ThrottleLayer              sends what is accepted
+//!  Drain                 the gate at shutdown   ConcurrencyLimitLayer      how many at a time
 //!  RateLimitLayer        how often, for each    AdmissionLayer             a policy of one's own
-//!  LoadShedLayer         when all is too much   PropagateDeadlineLayer     writes what remains
-//!  ConcurrencyLimitLayer how many at a time     PropagateCriticalityLayer  how much it matters
-//!  AdmissionLayer        a policy of one's own    transport
-//!  ShieldLayer           where work must go on
+//!  LoadShedLayer         when all is too much   TimeoutLayer               a bound per attempt
+//!  ConcurrencyLimitLayer how many at a time     PropagateDeadlineLayer     writes what remains
+//!  AdmissionLayer        a policy of one's own  PropagateCriticalityLayer  how much it matters
+//!  ShieldLayer           where work must go on    transport
 //!    handler
 //! ```
 //!
