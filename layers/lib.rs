@@ -133,6 +133,8 @@
 //! | limit, shed, queue, rate-limit | [`admission`], [`admission::concurrency`], [`admission::shed`], `admission::rate` |
 //! | call others that fail or are slow | [`retry`], [`hedge`], [`budget`], [`admission::breaker`], [`admission::throttle`] |
 //! | put layers around a client of yours | `hyper`, `reqwest`, `tonic` |
+//! | write handlers that ask for their context, and end with `?` | `axum`, `tonic` |
+//! | know who a client is | [`address`] |
 //! | start, drain and end a process; run workers | [`lifecycle`], [`lifecycle::worker`] |
 //! | see what happens | [`observe`], [`telemetry`], `metrics` |
 //! | test it | `testing`, and the guide to [testing](guide/testing/index.html) |
