@@ -1,7 +1,7 @@
 //! Guides: how to come here from elsewhere, and how to run and test what is built with it.
 //!
 //! The [crate's page](crate) teaches the concepts, and each module says what its layers guarantee. These pages start from what you have.
-//! All code in them is compiled and run with this crate's tests, that of the peers included.
+//! All Rust in them is compiled with this crate's tests, that of the peers included, and run where it needs nobody else.
 //!
 //! | you have | page |
 //! |---|---|
