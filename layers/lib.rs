@@ -77,17 +77,18 @@
 //!  server, outermost first                      client, outermost first
 //!
 //!  ObserveLayer          every ending           ObserveLayer               every ending
-//!  RenderLayer           how we say no          TimeoutLayer               a bound for the call
-//!  CriticalityLayer      how much it matters    RetryLayer, HedgeLayer     again, from one budget
-//!  DeadlineLayer         reads, caps, enforces  BreakerLayer               leaves alone what fails
-//!  CancelLayer           ends with its caller   ThrottleLayer              sends what is accepted
-//!  Drain                 the gate at shutdown   ConcurrencyLimitLayer      how many at a time
-//!  RateLimitLayer        how often, for each    AdmissionLayer             a policy of one's own
-//!  LoadShedLayer         when all is too much   TimeoutLayer               a bound per attempt
-//!  ConcurrencyLimitLayer how many at a time     PropagateDeadlineLayer     writes what remains
-//!  AdmissionLayer        a policy of one's own  PropagateCriticalityLayer  how much it matters
-//!  ShieldLayer           where work must go on    transport
-//!    handler
+//!  RenderLayer           how we say no          FallbackLayer              something else instead
+//!  CriticalityLayer      how much it matters    TimeoutLayer               a bound for the call
+//!  DeadlineLayer         reads, caps, enforces  RetryLayer, HedgeLayer     again, from one budget
+//!  CancelLayer           ends with its caller   BreakerLayer               leaves alone what fails
+//!  Drain                 the gate at shutdown   ThrottleLayer              sends what is accepted
+//!  RateLimitLayer        how often, for each    ConcurrencyLimitLayer      how many at a time
+//!  LoadShedLayer         when all is too much   AdmissionLayer             a policy of one's own
+//!  ConcurrencyLimitLayer how many at a time     TimeoutLayer               a bound per attempt
+//!  AdmissionLayer        a policy of one's own  PropagateDeadlineLayer     writes what remains
+//!  ShieldLayer           where work must go on  PropagateCriticalityLayer  how much it matters
+//!    handler                                    FaultLayer                 faults on purpose, in tests
+//!                                                 transport
 //! ```
 //!
 //! [`server`] and [`client`] are these, each as one layer. By hand: axum's `Router::layer` and tower's `Layer` wrap: what is added last is outermost. `ServiceBuilder` lists outermost first.
@@ -131,13 +132,13 @@
 //! | give requests a deadline, and pass it on | [`deadline`] |
 //! | end what a request started, or finish it in spite of all | [`cancel`], [`context`] |
 //! | limit, shed, queue, rate-limit | [`admission`], [`admission::concurrency`], [`admission::shed`], `admission::rate` |
-//! | call others that fail or are slow | [`retry`], [`hedge`], [`budget`], [`admission::breaker`], [`admission::throttle`] |
+//! | call others that fail or are slow | [`retry`], [`hedge`], [`budget`], [`admission::breaker`], [`admission::throttle`], [`fallback`] |
 //! | put layers around a client of yours | `hyper`, `reqwest`, `tonic` |
 //! | write handlers that ask for their context, and end with `?` | `axum`, `tonic` |
 //! | know who a client is | [`address`] |
 //! | start, drain and end a process; run workers | [`lifecycle`], [`lifecycle::worker`] |
 //! | see what happens | [`observe`], [`telemetry`], `metrics` |
-//! | test it | `testing`, and the guide to [testing](guide/testing/index.html) |
+//! | test it | `testing`, [`fault`], and the guide to [testing](guide/testing/index.html) |
 //! | run it in Kubernetes | the guide to [Kubernetes](guide/kubernetes/index.html) |
 //! | come from tower, tower-http, others, or from Go | the [guides](guide/index.html) |
 //!
