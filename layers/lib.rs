@@ -137,7 +137,7 @@
 //! | write handlers that ask for their context, and end with `?` | `axum`, `tonic` |
 //! | know who a client is | [`address`] |
 //! | start, drain and end a process; run workers | [`lifecycle`], [`lifecycle::worker`] |
-//! | see what happens | [`observe`], [`telemetry`], `metrics` |
+//! | see what happens | [`observe`], [`telemetry`], `metrics`, `tracing` |
 //! | test it | `testing`, [`fault`], and the guide to [testing](guide/testing/index.html) |
 //! | run it in Kubernetes | the guide to [Kubernetes](guide/kubernetes/index.html) |
 //! | come from tower, tower-http, others, or from Go | the [guides](guide/index.html) |
