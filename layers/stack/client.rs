@@ -189,8 +189,7 @@ impl<O> ClientStack<O> {
         let criticality = self.criticality.clone().unwrap_or_else(PropagateCriticalityLayer::off);
         let deadline = self.deadline.clone().unwrap_or_else(PropagateDeadlineLayer::off);
         let attempt_timeout = self.attempt_timeout.unwrap_or(TimeoutLayer::new(Duration::MAX));
-        let hedge = self.hedge.clone();
-        let hedge = hedge.unwrap_or_else(|| HedgeLayer::after(Duration::MAX).attempts(1));
+        let hedge = self.hedge.clone().unwrap_or_else(HedgeLayer::off);
         let retry = self.retry.clone().unwrap_or_else(|| RetryLayer::new().attempts(1));
         let timeout = self.timeout.unwrap_or(TimeoutLayer::new(Duration::MAX));
         let attempt = attempt_timeout.layer(deadline.layer(criticality.layer(transport)));
