@@ -43,7 +43,7 @@ pub fn server(deadline: Duration) -> ServerStack {
 /// | [`observe`](Self::observe) | nobody is told, and it is free | sees every ending, the caller's departure included |
 /// | [`render`](Self::render) | a line of text | how a rejection looks |
 /// | [`criticality`](Self::criticality) | `x-criticality` can lower it | what is rejected first |
-/// | [`deadline`](Self::deadline) | as given to [`server`]; a caller's, up to 30 s | stands outside of every wait, so that it counts |
+/// | [`deadline`](Self::deadline) | as given to [`server`]; a caller's, up to 30 s or that | stands outside of every wait, so that it counts |
 /// | [`cancel`](Self::cancel) | on | the context, that ends with its request |
 /// | [`drain`](Self::drain) | none | a gate of your own at shutdown |
 /// | [`rate`](Self::rate) | none | only you know how much is too much |
