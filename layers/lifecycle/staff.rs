@@ -16,6 +16,7 @@ pub(super) trait Staff: Send + Sync {
 
     fn left(&self) -> Left;
 
+    /// How its queue stands.
     fn status(&self) -> QueueStatus;
 }
 

@@ -15,10 +15,12 @@ use serde_json::Value;
 use crate::metrics::{family, under_load};
 
 /// What a gateway has none of, or tells only when it is about to be gone. The table of instruments knows it.
-const ELSEWHERE: [&str; 4] = [
+const ELSEWHERE: [&str; 6] = [
+    "buttress.drain.",
     "buttress.job.",
-    "buttress.ready",
+    "buttress.shed.",
     "buttress.shutdown.",
+    "buttress.throttle.",
     "buttress.worker.",
 ];
 
@@ -124,7 +126,7 @@ async fn each_query_asks_for_what_the_gateway_tells() {
         }
     }
 
-    let dashboard = dashboard();
+    let (dashboard, mut asked) = (dashboard(), BTreeSet::new());
     for panel in panels(&dashboard) {
         for target in panel["targets"].as_array().unwrap() {
             let text = target["expr"].as_str().unwrap();
@@ -142,6 +144,13 @@ async fn each_query_asks_for_what_the_gateway_tells() {
             assert!(query.grouped_by.is_subset(&known), "{text}");
             let legend = placeholders(target["legendFormat"].as_str().unwrap());
             assert!(legend.is_subset(&query.grouped_by), "{text}: {legend:?}");
+            asked.extend(query.metrics);
         }
+    }
+    // Nothing is measured that nobody looks at.
+    for instrument in INSTRUMENTS {
+        let (family, _) = family(instrument);
+        let shown = ["", "_sum", "_count", "_bucket"].map(|part| format!("{family}{part}"));
+        assert!(shown.iter().any(|name| asked.contains(name)), "no panel shows {family}");
     }
 }

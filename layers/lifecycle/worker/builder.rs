@@ -154,7 +154,7 @@ impl<J> WorkerBuilder<J> {
         if process.schedule.get().is_some() {
             return Err(InvalidWorker::ShuttingDown);
         }
-        let shared = Arc::new(Shared::new(self.name, self.settings));
+        let shared = Arc::new(Shared::new(self.name, self.settings, process.told.clone()));
         crew::start(process, shared.clone(), handler)?;
         workers.push(shared.clone());
         Ok(Queue::new(shared))

@@ -87,8 +87,8 @@ where
                 None => break,
                 Some(Ok(())) => {}
                 Some(Err(_)) => {
-                    self.lane.shared.restarted();
                     let wait = deaths.wait(&settings.restart, Instant::now(), fastrand::f64());
+                    self.lane.shared.restarted(wait);
                     #[cfg(feature = "tracing")]
                     tracing::warn!(
                         worker = self.lane.shared.name,

@@ -6,6 +6,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -17,14 +18,19 @@ use super::{
     Counts, Failed, FailedBy, QueueStatus,
     line::{Caller, Ended, Line, Next, No, Room, Waiting},
     settings::Settings,
-    stretch::Stretch,
+    stretch::{Stretch, Told as Ends},
 };
-use crate::context::{Frame, clock};
+use crate::{
+    context::{Frame, clock},
+    lifecycle::told::Told,
+    telemetry::ProcessEvent,
+};
 
 /// What a queue, its lanes and the end of the process share.
 pub(super) struct Shared<J> {
     pub(super) name: &'static str,
     pub(super) settings: Settings<J>,
+    told: Told,
     line: Mutex<Line<J>>,
     /// Lanes wait for a job.
     work: Notify,
@@ -36,11 +42,12 @@ pub(super) struct Shared<J> {
 }
 
 impl<J> Shared<J> {
-    pub(super) fn new(name: &'static str, settings: Settings<J>) -> Self {
+    pub(super) fn new(name: &'static str, settings: Settings<J>, told: Told) -> Self {
         Self {
             line: Mutex::new(Line::new(settings.capacity, settings.concurrency)),
             name,
             settings,
+            told,
             work: Notify::new(),
             room: Notify::new(),
             done: Notify::new(),
@@ -83,7 +90,7 @@ impl<J> Shared<J> {
                 }
                 Next::Expired(job, room) => {
                     self.call_caller(room);
-                    let _ = self.hand_back(job.job);
+                    let _ = self.hand_back("expired", job.job);
                     self.tell_if(self.line().is_done());
                 }
                 Next::Over => return None,
@@ -109,20 +116,23 @@ impl<J> Shared<J> {
     fn take(&self, stretch: &mut Stretch, next: impl FnOnce(&mut Line<J>, Instant) -> Next<J>) -> Next<J> {
         let looked = stretch.is_due().then(Instant::now);
         let mut line = self.line();
-        let mut is_done = false;
+        let (mut is_done, mut ends) = (false, None);
         if stretch.take_unbooked() {
             line.ended(Ended::Done);
             is_done = line.is_done();
         }
         let looked = looked.or_else(|| (self.settings.is_timed() || line.next_has_deadline()).then(Instant::now));
         if let Some(now) = looked {
-            tell(&mut line, stretch, now);
+            ends = Some(tell(&mut line, stretch, now));
         }
         let next = next(&mut line, stretch.at());
         if matches!(next, Next::Wait | Next::Over) && stretch.has_untold() {
-            tell(&mut line, stretch, Instant::now());
+            ends = Some(tell(&mut line, stretch, Instant::now()));
         }
         drop(line);
+        if let Some(ends) = ends {
+            self.tell_ends(ends, "done");
+        }
         self.tell_if(is_done);
         next
     }
@@ -130,14 +140,15 @@ impl<J> Shared<J> {
     /// Enters what the lane did, before it waits.
     pub(super) fn settle(&self, stretch: &mut Stretch) {
         let now = Instant::now();
-        let is_done = {
+        let (is_done, ends) = {
             let mut line = self.line();
             if stretch.take_unbooked() {
                 line.ended(Ended::Done);
             }
-            tell(&mut line, stretch, now);
-            line.is_done()
+            let ends = tell(&mut line, stretch, now);
+            (line.is_done(), ends)
         };
+        self.tell_ends(ends, "done");
         self.tell_if(is_done);
     }
 
@@ -145,17 +156,24 @@ impl<J> Shared<J> {
     pub(super) fn failed(&self, stretch: &mut Stretch, failure: Failure<J>) {
         let now = Instant::now();
         let Failure { job, why, attempts } = failure;
-        let is_done = {
+        let (is_done, ends) = {
             let mut line = self.line();
             if let FailedBy::Aborted = why {
+                // How long it took says nothing of how long jobs take.
                 line.ended(Ended::Cut);
             } else {
                 line.ended(Ended::Failed);
                 stretch.ended();
             }
-            tell(&mut line, stretch, now);
-            line.is_done()
+            let ends = tell(&mut line, stretch, now);
+            (line.is_done(), ends)
         };
+        if let FailedBy::Aborted = why {
+            self.tell_ends(ends, "done");
+            self.tell_end("failed", Some(ends.each));
+        } else {
+            self.tell_ends(ends, "failed");
+        }
         if let (Some(job), Some(on_failed)) = (job, &self.settings.on_failed) {
             // One that panics does nothing to the books: what it is told was entered before.
             let _ = catch_unwind(AssertUnwindSafe(|| on_failed(Failed { job, why, attempts })));
@@ -180,7 +198,7 @@ impl<J> Shared<J> {
         let rest = self.line().end();
         self.close();
         for waiting in rest {
-            if !self.hand_back(waiting.job) {
+            if !self.hand_back("unprocessed", waiting.job) {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -203,8 +221,10 @@ impl<J> Shared<J> {
         }
     }
 
-    pub(super) fn restarted(&self) {
+    pub(super) fn restarted(&self, wait: Duration) {
         self.line().restarted();
+        let worker = self.name;
+        self.told.tell(&ProcessEvent::WorkerRestarted { worker, wait });
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -215,8 +235,23 @@ impl<J> Shared<J> {
         QueueStatus::of(&self.line(), self.settings.bounds, Instant::now())
     }
 
+    /// Tells of the jobs that ended since the last look, of which the last ended so.
+    fn tell_ends(&self, ends: Ends, last: &'static str) {
+        if self.told.listens() {
+            for left in (0..ends.jobs).rev() {
+                self.tell_end(if left == 0 { last } else { "done" }, Some(ends.each));
+            }
+        }
+    }
+
+    fn tell_end(&self, outcome: &'static str, took: Option<Duration>) {
+        let worker = self.name;
+        self.told.tell(&ProcessEvent::JobEnded { worker, outcome, took });
+    }
+
     /// Whether somebody took it.
-    fn hand_back(&self, job: J) -> bool {
+    fn hand_back(&self, outcome: &'static str, job: J) -> bool {
+        self.tell_end(outcome, None);
         self.settings.on_unprocessed.as_ref().is_some_and(|take| {
             // One that panics must not keep the others from being handed back.
             catch_unwind(AssertUnwindSafe(|| take(job))).is_ok()
@@ -241,9 +276,11 @@ impl<J> Shared<J> {
     }
 }
 
-fn tell<J>(line: &mut Line<J>, stretch: &mut Stretch, now: Instant) {
-    line.told(stretch.look(now));
+fn tell<J>(line: &mut Line<J>, stretch: &mut Stretch, now: Instant) -> Ends {
+    let ends = stretch.look(now);
+    line.told(ends);
     stretch.are_quick(line.are_quick());
+    ends
 }
 
 /// A job that failed, if a copy of it was kept.
