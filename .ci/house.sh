@@ -28,6 +28,16 @@ done < <(
     -regex '.*/(util|common|helper)s?(\.rs)?' -print0 2>/dev/null | sort -z
 )
 
+# === a service in layers keeps its name for tonic ===
+
+while IFS= read -r service; do
+  grep -q "^    $service<.*>$" layers/tonic/named.rs ||
+    complain "$service: takes requests around another service, and has no line in layers/tonic/named.rs"
+done < <(
+  find layers -name '*.rs' ! -path 'layers/testing/*' -exec cat {} + |
+    sed -nE 's/^impl<.*S, .*> Service<Request<B>> for (\w+)<.*\bS\b.*/\1/p' | sort -u
+)
+
 # === imports run downwards ===
 
 mapfile -d '' -t sources < <(find layers -name '*.rs' ! -path layers/lib.rs -print0 | sort -z)
@@ -37,12 +47,13 @@ use warnings;
 
 # From top to bottom: a folder imports from those below it, and from its own row unless that closes a circle.
 my @rows = (
-    [qw(axum hyper metrics tonic reqwest testing)],
+    [qw(guide)],
+    [qw(axum hyper metrics tonic reqwest testing tracing)],
     [qw(stack)],
-    [qw(criticality deadline cancel retry hedge observe fault lifecycle)],
+    [qw(criticality deadline cancel retry hedge observe fault fallback lifecycle)],
     [qw(admission budget)],
     [qw(telemetry)],
-    [qw(body rejection outcome destination)],
+    [qw(address body rejection outcome destination)],
     [qw(context)],
     [qw(registry)],
 );

@@ -8,6 +8,10 @@
 //! `no recorder` that is this crate's own part. With the Prometheus exporter's recorder most of it is the exporter's: a gauge goes up
 //! and down, and a histogram keeps each value, with the time of its own clock, until it is read; every 64th makes it allocate.
 //!
+//! Spans are told of nothing where no subscriber is: that case is held against the service without any layer, as `()` is. With one, what
+//! they cost is the subscriber's, and so they stand beside tower-http's `TraceLayer` with the same one: the registry, which keeps spans and
+//! shows them to nobody, and a log that writes into nowhere. Beside metrics stands `axum-prometheus`, on the same facade and recorder.
+//!
 //! How it is measured stands in [`support`].
 
 #![allow(
@@ -19,12 +23,14 @@
 #[allow(dead_code, unused_imports, reason = "each bench uses its part of it")]
 mod support;
 
-use std::time::Duration;
+use std::{convert::Infallible, fmt::Display, io, time::Duration};
 
+use axum_prometheus::PrometheusMetricLayer;
 use buttress::{
     DeadlineLayer, ObserveLayer,
     metrics::CallMetrics,
     observe::{Ended, Observer, SECONDS},
+    tracing::CallSpans,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -33,6 +39,8 @@ use http_body_util::Full;
 use metrics::NoopRecorder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tower::{Layer, Service};
+use tower_http::trace::{DefaultMakeSpan, TraceLayer};
+use tracing::{Dispatch, Level, callsite::rebuild_interest_cache, dispatcher, subscriber::NoSubscriber};
 
 use self::support::{Aim, BARE, Drive, End, Handler, Requests, Results, Run, Suite, Wheel};
 
@@ -40,6 +48,13 @@ const UNIT: &str = "told nothing: ()";
 const TOLD: &str = "told, and does nothing";
 const NO_RECORDER: &str = "metrics, no recorder";
 const PROMETHEUS: &str = "metrics, to Prometheus";
+const AXUM_PROMETHEUS: &str = "axum-prometheus, to Prometheus";
+const NO_SUBSCRIBER: &str = "spans, no subscriber";
+const REGISTRY: &str = "spans, to a registry";
+const LOG: &str = "spans, to a log";
+const TRACE_LAYER: &str = "TraceLayer, no subscriber";
+const TRACE_REGISTRY: &str = "TraceLayer, to a registry";
+const TRACE_LOG: &str = "TraceLayer, to a log";
 
 const EMPTY: &str = "an empty answer";
 const BODY: &str = "a body of one frame";
@@ -78,8 +93,8 @@ impl Scenario {
     /// What is observed.
     fn add<S, B>(&self, suite: &mut Suite, service: &S)
     where
-        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + 'static,
-        B: Body<Data = Bytes, Error: Into<buttress::BoxError>> + 'static,
+        S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible> + Clone + 'static,
+        B: Body<Data = Bytes, Error: Into<buttress::BoxError> + Display> + 'static,
     {
         let run = |service| self.drive.requests(service, self.requests.clone(), self.end);
         suite.case(self.group, BARE, BARE, run(service.clone()));
@@ -90,6 +105,37 @@ impl Scenario {
         let (recorder, handle) = prometheus();
         let run = self.observed(CallMetrics::with_recorder(recorder), service);
         suite.case(self.group, PROMETHEUS, TOLD, kept_up(run, handle));
+        if self.group == EMPTY || self.group == BODY {
+            let (recorder, handle) = prometheus();
+            let peer = PrometheusMetricLayer::new().layer(service.clone());
+            let mut run = self.drive.requests(peer, self.requests.clone(), self.end);
+            let run = Box::new(move |count| metrics::with_local_recorder(&recorder, || run(count)));
+            suite.case(self.group, AXUM_PROMETHEUS, BARE, kept_up(run, handle));
+        }
+        self.add_spans(suite, service);
+    }
+
+    /// With each of the subscribers, and the peer with the same.
+    fn add_spans<S, B>(&self, suite: &mut Suite, service: &S)
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible> + Clone + 'static,
+        B: Body<Data = Bytes, Error: Into<buttress::BoxError> + Display> + 'static,
+    {
+        for (ours, theirs, subscriber) in [
+            (NO_SUBSCRIBER, TRACE_LAYER, None),
+            (REGISTRY, TRACE_REGISTRY, Some(registry as fn() -> Dispatch)),
+            (LOG, TRACE_LOG, Some(log)),
+        ] {
+            let run = self.observed(CallSpans::new(), service);
+            let over = if subscriber.is_some() { TOLD } else { BARE };
+            suite.case(self.group, ours, over, heard(run, subscriber));
+            // Spans on the same level as ours.
+            let peer = TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().level(Level::INFO));
+            let run = self
+                .drive
+                .requests(peer.layer(service.clone()), self.requests.clone(), self.end);
+            suite.case(self.group, theirs, BARE, heard(run, subscriber));
+        }
     }
 
     fn observed<O, S, B>(&self, observer: O, service: &S) -> Run
@@ -114,6 +160,33 @@ fn prometheus() -> (PrometheusRecorder, PrometheusHandle) {
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
     (recorder, handle)
+}
+
+fn registry() -> Dispatch {
+    tracing_subscriber::registry().into()
+}
+
+fn log() -> Dispatch {
+    tracing_subscriber::fmt().with_writer(io::sink).into()
+}
+
+/// A subscriber is there for a batch, and gone behind it: whether there is one is the whole process' to know.
+fn heard(mut run: Run, subscriber: Option<fn() -> Dispatch>) -> Run {
+    Box::new(move |count| {
+        let Some(subscriber) = subscriber else {
+            assert!(!CallSpans::new().listens(), "nobody is there");
+            return run(count);
+        };
+        // A first one beside it: where there was never more than one, it is not noticed that none is left.
+        let first = Dispatch::new(NoSubscriber::new());
+        let subscriber = subscriber();
+        drop(first);
+        rebuild_interest_cache();
+        let took = dispatcher::with_default(&subscriber, || run(count));
+        drop(subscriber);
+        rebuild_interest_cache();
+        took
+    })
 }
 
 /// What a batch left is put into its buckets behind it, as an exporter does every few seconds.
@@ -160,6 +233,10 @@ fn aims(results: &Results) -> Vec<Aim> {
             let whole = cost.zip(told).map(|(cost, told)| cost + told);
             most(&format!("{name}, ns over bare"), group, whole, ns);
         }
+        let cost = over(NO_SUBSCRIBER).map(|cost| cost.least);
+        most("spans, no subscriber, ns over bare", group, cost, 10.0);
+        let allocations = over(NO_SUBSCRIBER).map(|cost| cost.allocations);
+        most("spans, no subscriber, allocations", group, allocations, 0.0);
         let allocations = over(NO_RECORDER).map(|cost| cost.allocations);
         most("metrics, allocations", group, allocations, 0.0);
     }

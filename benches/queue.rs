@@ -1,12 +1,13 @@
 //! What it costs to leave a job in a worker's queue and to run it, beside tokio's mpsc channel.
 //!
 //! Ours does more on the way: each job is stamped, timed, caught where it panics, counted, and run in a context of its own, which the
-//! channel's loop is not. `tokio mpsc, with the same by hand` is a loop that stamps, times and catches, and no more. The jobs do
-//! nothing, so everything here is the way to them.
+//! channel's loop is not. `tokio mpsc, stamped` is one that carries the time at which a job was left, without which nobody knows how long
+//! the oldest waits; `with the same by hand` is a loop that stamps, times and catches, and no more. The jobs do nothing, so everything here
+//! is the way to them.
 //!
 //! On one thread, 64 jobs are left, which is timed by itself too, and then done. Between threads, one leaves jobs and another does
 //! them, and each waits for the other where the queue is full or empty; there most of the time is the waking. How it is measured
-//! stands in [`support`]; its count of instructions is of what it drives itself, and so of nothing here.
+//! stands in [`support`]; instructions are counted on one thread, of the whole way.
 
 #![allow(
     clippy::disallowed_methods,
@@ -38,13 +39,14 @@ use tokio::{
     task::yield_now,
 };
 
-use self::support::{Aim, BARE, Results, Run, Suite};
+use self::support::{Aim, BARE, Results, Run, Suite, counted};
 
 const LEAVE: &str = "to leave it, with room";
 const ONE: &str = "on one thread, 64 at a time";
 const TWO: &str = "from one thread to another";
 
 const MPSC: &str = "tokio mpsc";
+const STAMPED: &str = "tokio mpsc, stamped";
 const BY_HAND: &str = "tokio mpsc, with the same by hand";
 const OURS: &str = "ours";
 const LANES: &str = "ours, four at a time";
@@ -79,6 +81,8 @@ enum Way {
     Direct,
     Mpsc(mpsc::Sender<Job>),
     ByHand(mpsc::Sender<(Instant, Job)>),
+    /// With the time at which it was left.
+    Stamped(mpsc::Sender<(Instant, Job)>),
     Ours(Queue<Job>, #[allow(dead_code, reason = "it lives as long")] Lifecycle),
 }
 
@@ -96,6 +100,16 @@ impl Way {
                     }
                 });
                 Self::Mpsc(send)
+            }
+            STAMPED => {
+                let (send, mut receive) = mpsc::channel(CAPACITY);
+                tokio::spawn(async move {
+                    while let Some((since, job)) = receive.recv().await {
+                        black_box(since);
+                        let _ = done.job(job).await;
+                    }
+                });
+                Self::Stamped(send)
             }
             BY_HAND => {
                 let (send, mut receive) = mpsc::channel(CAPACITY);
@@ -129,7 +143,7 @@ impl Way {
         match self {
             Self::Direct => drop(done.job(job).await),
             Self::Mpsc(send) => send.send(job).await.expect("it is received"),
-            Self::ByHand(send) => send.send((Instant::now(), job)).await.expect("it is received"),
+            Self::ByHand(send) | Self::Stamped(send) => send.send((Instant::now(), job)).await.expect("it is received"),
             Self::Ours(queue, _) => queue.enqueue(job).await.expect("it is taken in"),
         }
     }
@@ -141,7 +155,7 @@ fn case(runtime: Rc<Runtime>, name: &'static str, group: &'static str) -> Run {
     let done = Arc::new(Done::default());
     let way = runtime.block_on(async { Way::new(name, &done) });
     let mut left = 0;
-    Box::new(move |count| {
+    let mut run = move |count| {
         runtime.block_on(async {
             let (start, end) = (Instant::now(), left + count);
             let mut leaving = Duration::ZERO;
@@ -160,7 +174,12 @@ fn case(runtime: Rc<Runtime>, name: &'static str, group: &'static str) -> Run {
             done.until(end).await;
             if group == LEAVE { leaving } else { start.elapsed() }
         })
-    })
+    };
+    if group == ONE {
+        Box::new(move |count| counted(|| run(count)))
+    } else {
+        Box::new(run)
+    }
 }
 
 fn suite() -> Suite {
@@ -169,7 +188,7 @@ fn suite() -> Suite {
     let two = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let two = Rc::new(two.expect("a runtime"));
     for (group, runtime) in [(LEAVE, &one), (ONE, &one), (TWO, &two)] {
-        for name in [BARE, MPSC, BY_HAND, OURS, LANES] {
+        for name in [BARE, MPSC, STAMPED, BY_HAND, OURS, LANES] {
             suite.case(group, name, BARE, case(runtime.clone(), name, group));
         }
     }
@@ -186,6 +205,7 @@ fn aims(results: &Results) -> Vec<Aim> {
     vec![
         ratio(LEAVE, MPSC, 1.5),
         ratio(ONE, MPSC, 1.5),
+        ratio(ONE, STAMPED, 1.5),
         ratio(ONE, BY_HAND, 1.5),
         ratio(TWO, MPSC, 1.5),
         Aim {

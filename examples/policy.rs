@@ -67,14 +67,17 @@ async fn slow() -> &'static str {
     "hello"
 }
 
-#[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let app = Router::new()
+pub(crate) fn app() -> Router {
+    Router::new()
         .route("/", get(slow))
         .layer(AdmissionLayer::new(PerTenant::default()))
         .layer(CancelLayer::new())
-        .layer(DeadlineLayer::new(Duration::from_secs(10)));
+        .layer(DeadlineLayer::new(Duration::from_secs(10)))
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app).await
+    axum::serve(listener, app()).await
 }

@@ -108,25 +108,35 @@ impl Admit for InTurn {
     }
 }
 
-fn at_most(places: usize) -> (AdmissionLayer<AtMost>, Ledger) {
+fn most(places: usize) -> (AtMost, Ledger) {
     let ledger = Ledger::default();
     let places = Arc::new(Semaphore::new(places));
     (
-        AdmissionLayer::new(AtMost {
+        AtMost {
             places,
             ledger: ledger.clone(),
-        }),
+        },
         ledger,
     )
 }
 
-fn in_turn(places: usize) -> (AdmissionLayer<InTurn>, Ledger, Arc<Semaphore>) {
+fn turns(places: usize) -> (InTurn, Ledger, Arc<Semaphore>) {
     let ledger = Ledger::default();
     let places = Arc::new(Semaphore::new(places));
     let policy = InTurn {
         places: places.clone(),
         ledger: ledger.clone(),
     };
+    (policy, ledger, places)
+}
+
+fn at_most(places: usize) -> (AdmissionLayer<AtMost>, Ledger) {
+    let (policy, ledger) = most(places);
+    (AdmissionLayer::new(policy), ledger)
+}
+
+fn in_turn(places: usize) -> (AdmissionLayer<InTurn>, Ledger, Arc<Semaphore>) {
+    let (policy, ledger, places) = turns(places);
     (AdmissionLayer::new(policy), ledger, places)
 }
 
@@ -500,4 +510,69 @@ async fn under_axum_a_limit_of_one_admits_one_over_all_connections_and_routes() 
     assert_eq!(first.await.unwrap(), 200);
     assert_eq!(ledger.issued.load(Ordering::SeqCst), 1);
     server.abort();
+}
+
+// === two policies as one ===
+
+#[tokio::test(crate = "leakless")]
+async fn of_two_policies_both_hold_to_the_end_and_hear_of_it() {
+    let ((outer, first), (inner, second)) = (most(1), most(1));
+    let service = AdmissionLayer::new((outer, Some(inner))).layer(service_fn(hello));
+    let answer = service.clone().oneshot(get()).await.unwrap();
+    assert_eq!(service.clone().oneshot(get()).await.unwrap().status(), 503);
+    answer.into_body().collect().await.unwrap();
+    drop(service.oneshot(get()).await.unwrap());
+    let ends = [Outcome::Success, Outcome::Cancelled(Cancelled::Disconnected)];
+    assert_eq!((first.settled(), second.settled()), (ends.to_vec(), ends.to_vec()));
+}
+
+#[tokio::test(crate = "leakless")]
+async fn of_two_policies_the_first_hears_what_the_second_says() {
+    let ((outer, first), (inner, second)) = (most(1), most(0));
+    let service = AdmissionLayer::new((outer, inner)).layer(service_fn(hello));
+    for _ in 0..2 {
+        assert_eq!(service.clone().oneshot(get()).await.unwrap().status(), 503);
+    }
+    let rejected = Outcome::Rejected(Rejection::new(Reason::Overloaded, "at-most"));
+    assert_eq!(first.settled(), [rejected.clone(), rejected]);
+    assert!(second.settled().is_empty());
+}
+
+#[tokio::test(crate = "leakless")]
+async fn of_two_policies_the_second_is_not_asked_where_the_first_says_no() {
+    let ((outer, _), (inner, second, places)) = (most(0), turns(1));
+    let service = AdmissionLayer::new((outer, inner)).layer(service_fn(hello));
+    assert_eq!(service.oneshot(get()).await.unwrap().status(), 503);
+    assert_eq!((second.settled().len(), places.available_permits()), (0, 1));
+}
+
+#[tokio::test(crate = "leakless")]
+async fn of_two_policies_the_first_waits_with_the_second() {
+    let ((outer, first), (inner, second, places)) = (most(9), turns(1));
+    let service = AdmissionLayer::new((outer, inner)).layer(service_fn(hello));
+    let held = service.clone().oneshot(get()).await.unwrap();
+    let mut waiting = Box::pin(service.clone().oneshot(get()));
+    for _ in 0..3 {
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+    }
+    assert!(first.settled().is_empty());
+    drop(waiting);
+    let left = Outcome::Cancelled(Cancelled::Disconnected);
+    assert_eq!((first.settled(), second.settled()), (vec![left], vec![]));
+    held.into_body().collect().await.unwrap();
+    service
+        .clone()
+        .oneshot(get())
+        .await
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
+    places.close();
+    assert_eq!(service.oneshot(get()).await.unwrap().status(), 503);
+    let rejected = Outcome::Rejected(Rejection::new(Reason::Draining, "in-turn"));
+    assert_eq!(first.settled()[1..], [Outcome::Success, Outcome::Success, rejected]);
+    assert_eq!(second.settled(), [Outcome::Success, Outcome::Success]);
+    assert!(first.balances() && second.balances());
 }

@@ -8,6 +8,8 @@
     reason = "a test may spawn, queue without bound and fail by unwrap"
 )]
 
+#[path = "axum/handlers.rs"]
+mod handlers;
 mod support;
 
 use std::{future::pending, time::Duration};

@@ -7,11 +7,13 @@ mod leakless;
 use std::{fs, path::Path, time::Duration};
 
 use buttress::{
-    AdmissionLayer, BreakerLayer, CancelLayer, ConcurrencyLimitLayer, CriticalityLayer, DeadlineLayer, HedgeLayer,
-    Lifecycle, LoadShedLayer, ObserveLayer, PropagateCriticalityLayer, PropagateDeadlineLayer, RateLimitLayer,
-    RetryLayer, ShieldLayer, ThrottleLayer, TimeoutLayer,
+    AdmissionLayer, BreakerLayer, CancelLayer, ConcurrencyLimitLayer, CriticalityLayer, DeadlineLayer, FallbackLayer,
+    FaultLayer, HedgeLayer, Lifecycle, LoadShedLayer, ObserveLayer, PropagateCriticalityLayer, PropagateDeadlineLayer,
+    RateLimitLayer, RetryLayer, ShieldLayer, ThrottleLayer, TimeoutLayer,
     admission::{drain::Drain, rate::Quota, shed::ShedUnreadyLayer},
     context::ScopeLayer,
+    fallback::Failed,
+    fault::Rule,
     lifecycle::serve::ProcessLayer,
     observe::Ended,
     optional,
@@ -62,6 +64,13 @@ keep! { http:
     retry_in_earnest: RetryLayer::new().attempts(4),
     hedge: HedgeLayer::after(SHORT),
     hedge_at_once: HedgeLayer::after(Duration::ZERO),
+    fault: FaultLayer::new().rule(Rule::delay(SHORT)),
+    fault_that_delays: FaultLayer::new().seed(1).enabled(true).rule(Rule::delay(SHORT).share(0.5)),
+    fault_that_ends_some: FaultLayer::new().seed(1).enabled(true).rule(Rule::abort(::http::StatusCode::BAD_GATEWAY).share(0.5)),
+    fault_that_slows: FaultLayer::new().seed(1).enabled(true).rule(Rule::slow_body(16)).rule(Rule::delay(SHORT)),
+    fallback: FallbackLayer::value(::http::Response::default()).when(|_: &Failed<'_>| false),
+    fallback_without_an_answer: FallbackLayer::with(|_: &Failed<'_>| std::future::ready(None::<::http::Response<_>>)),
+    fallback_to_a_service_that_fails: FallbackLayer::service(tower::service_fn(no_answer)),
     there: optional(Some(CancelLayer::new())) as OptionalLayer<CancelLayer>,
     absent: optional(None::<CancelLayer>),
     a_server: ServiceBuilder::new()
@@ -81,6 +90,18 @@ keep! { http:
         .layer(TimeoutLayer::new(LONG))
         .layer(PropagateDeadlineLayer::new())
         .layer(PropagateCriticalityLayer::new()),
+    both: AdmissionLayer::new((Drain::new(), (Some(Drain::new()), Drain::new()))),
+    server: buttress::server(LONG),
+    server_with_a_queue: buttress::server(LONG).limit(ConcurrencyLimitLayer::new(1)),
+    bare_server: buttress::server(LONG).criticality(None).deadline(None).cancel(None).shed(None).limit(None),
+    client: buttress::client(LONG),
+    client_with_all: buttress::client(LONG).hedge(HedgeLayer::after(SHORT)).limit(ConcurrencyLimitLayer::new(2)),
+    bare_client: buttress::client(LONG).timeout(None).retry(None).breaker(None).throttle(None),
+}
+
+/// What takes the place of a failure swallows it, by its nature; so here it fails, too.
+async fn no_answer<B>(_: ::http::Request<B>) -> Result<::http::Response<String>, &'static str> {
+    Err("no answer")
 }
 
 async fn any<L, E>(layer: L)
@@ -102,6 +123,27 @@ keep! { any:
     typed_shed_unready: ShedUnreadyLayer::new().typed(),
     typed_breaker: BreakerLayer::new().typed(),
     typed_throttle: ThrottleLayer::new().typed(),
+    typed_fault: FaultLayer::new().seed(1).enabled(true).rule(Rule::delay(SHORT)).typed(),
+    typed_fault_that_ends_all: FaultLayer::new().seed(1).enabled(true).rule(Rule::reset()).typed(),
+    typed_fallback: FallbackLayer::on_error(|_: &buttress::BoxError| std::future::ready(None::<contract::Answer>)),
+    typed_fallback_to_a_service_that_fails: FallbackLayer::service(tower::service_fn(|_: &'static str| async {
+        Err::<contract::Answer, _>("no answer")
+    }))
+    .typed(),
+}
+
+/// What a fallback is for, and nothing else of the contract.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_fallback_swallows_failures_and_breaks_nothing_else() {
+    let broken = Contract::new()
+        .http(FallbackLayer::value(::http::Response::default()))
+        .await
+        .unwrap_err();
+    let others = broken
+        .violations
+        .iter()
+        .filter(|(_, violation)| *violation != contract::Violation::Swallowed);
+    assert_eq!(others.count(), 0, "{broken}");
 }
 
 /// They outlive their callers on purpose, and no longer than the call.
@@ -147,7 +189,8 @@ async fn reuse() {
 
 #[cfg(feature = "tonic")]
 #[tokio::test(start_paused = true, crate = "leakless")]
-async fn tonic_transport() {
+async fn tonic_transport_and_client() {
+    http(buttress::tonic::ClientLayer::new()).await;
     http(buttress::tonic::TransportLayer::new()).await;
     http(buttress::tonic::TransportLayer::new().in_extensions()).await;
 }
@@ -199,4 +242,40 @@ fn every_layer_of_this_crate_is_held_against_it() {
     };
     let missing: Vec<_> = layers.iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "held against nothing: {missing:?}");
+}
+
+// === and no test of ours leaks ===
+
+/// What they show is a leak.
+const LEAKS: [&str; 3] = [
+    "a_context_does_not_cross_a_buffer_by_itself",
+    "a_port_that_stays_open_is_found",
+    "a_shield_holds_the_call_when_it_is_dropped",
+];
+
+/// The tests in this folder that run on a runtime of tokio's own.
+fn unchecked(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            unchecked(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines = text.lines().map(str::trim);
+            while let Some(line) = lines.next() {
+                if line.starts_with("#[tokio::test") && !line.contains("leakless\"") {
+                    let name = lines.find_map(|line| line.strip_prefix("async fn "));
+                    found.extend(name.and_then(|rest| rest.split('(').next()).map(str::to_owned));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_integration_test_runs_under_the_leak_check() {
+    let mut found = Vec::new();
+    unchecked(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut found);
+    found.sort_unstable();
+    assert_eq!(found, LEAKS, "crate = \"support::leakless\"");
 }

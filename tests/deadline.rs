@@ -68,6 +68,25 @@ fn grpc(timeout: &str) -> Request<()> {
         .unwrap()
 }
 
+/// A cap that nobody set takes nothing from the server's own word.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_default_beyond_the_usual_cap_is_what_it_says() {
+    let long = DeadlineLayer::new(SECOND * 60);
+    for (layer, header, expected) in [
+        (long.clone(), None, "60000"),
+        (long.clone(), Some("45000"), "45000"),
+        (long.clone(), Some("90000"), "60000"),
+        (long.max(SECOND * 5), None, "5000"),
+        (DeadlineLayer::new(SECOND), Some("45000"), "30000"),
+        (DeadlineLayer::from_headers(), Some("45000"), "30000"),
+    ] {
+        let headers = header.map(|ms| ("x-request-timeout-ms", ms));
+        let request = get(headers.as_slice());
+        let response = server(layer, Duration::ZERO).oneshot(request).await.unwrap();
+        assert_eq!(response.body(), expected);
+    }
+}
+
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_header_is_read_and_capped_and_the_default_is_for_who_brings_none() {
     let layer = DeadlineLayer::new(SECOND * 10).max(SECOND * 20);

@@ -6,6 +6,8 @@
     reason = "a test may spawn, and fail by unwrap"
 )]
 
+#[path = "support/leakless.rs"]
+mod leakless;
 #[path = "support/page.rs"]
 mod page;
 
@@ -107,7 +109,7 @@ where
 
 // === calls ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_request_is_timed_by_method_and_status() {
     let recorded = Recorded::new();
     let service = ObserveLayer::server(recorded.calls()).layer(service_fn(|_| async {
@@ -139,7 +141,7 @@ async fn a_request_is_timed_by_method_and_status() {
     assert!(!recorded.handle.render().contains("secret"));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn what_strangers_invent_is_other() {
     let recorded = Recorded::new();
     let service = ObserveLayer::server(recorded.calls()).layer(service_fn(|request: Request<Body>| async move {
@@ -163,7 +165,7 @@ async fn what_strangers_invent_is_other() {
     assert_eq!(methods.iter().collect::<Vec<_>>(), ["GET", "PATCH", "_OTHER"]);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn routes_are_as_few_as_a_thousand() {
     let recorded = Recorded::new();
     let service = ObserveLayer::server(recorded.calls())
@@ -180,7 +182,7 @@ async fn routes_are_as_few_as_a_thousand() {
     assert_eq!(page.value(DURATION, &[("http_route", "_OTHER")]), Some(500.0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn an_rpc_is_recorded_as_one() {
     let recorded = Recorded::new();
     let service = ObserveLayer::server(recorded.calls())
@@ -222,7 +224,7 @@ async fn an_rpc_is_recorded_as_one() {
     assert_eq!(page.value(ACTIVE, &[("http_request_method", "POST")]), Some(0.0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_client_has_instruments_of_its_own() {
     let recorded = Recorded::new();
     let client =
@@ -237,7 +239,7 @@ async fn a_client_has_instruments_of_its_own() {
     assert_eq!((page.value(DURATION, &[]), page.value(ACTIVE, &[])), (None, None));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn what_is_not_http_has_no_duration() {
     let recorded = Recorded::new();
     let service = ObserveLayer::server(recorded.calls())
@@ -263,7 +265,7 @@ fn poll<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_request_is_in_flight_until_its_body_ends() {
     let recorded = Recorded::new();
     let service =
@@ -280,7 +282,7 @@ async fn a_request_is_in_flight_until_its_body_ends() {
     assert_eq!(recorded.value(CANCELLED, &[]), None);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn who_leaves_is_in_flight_no_more() {
     let recorded = Recorded::new();
     let layer = ObserveLayer::server(recorded.calls());
@@ -297,7 +299,7 @@ async fn who_leaves_is_in_flight_no_more() {
     assert_eq!(page.value(DURATION, &[("error_type", "client_disconnect")]), Some(3.0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn who_fails_or_panics_is_in_flight_no_more() {
     let recorded = Recorded::new();
     let layer = ObserveLayer::server(recorded.calls());
@@ -320,7 +322,7 @@ async fn who_fails_or_panics_is_in_flight_no_more() {
 
 // === what happens in them ===
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_the_layers_do_is_recorded() {
     let recorded = Recorded::new();
     let limit = ConcurrencyLimitLayer::new(1).queue(1).name("orders");
@@ -356,7 +358,7 @@ async fn what_the_layers_do_is_recorded() {
 // === the cost ===
 
 /// The recorder's own cost is not ours: this one has none.
-#[tokio::test(flavor = "current_thread")]
+#[tokio::test(crate = "leakless")]
 async fn nothing_is_allocated_once_it_is_known() {
     let layer = ObserveLayer::server(CallMetrics::with_recorder(NoopRecorder)).route(|head| Some(head.uri.path()));
     let service = layer.layer(DeadlineLayer::new(Duration::from_secs(8)).layer(service_fn(|_| async {
@@ -389,7 +391,7 @@ fn without_a_recorder_nothing_happens() {
 
 // === how things stand ===
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn what_is_watched_is_collected() {
     let recorded = Recorded::new();
     let layer = ConcurrencyLimitLayer::new(7).queue(0);
@@ -410,7 +412,7 @@ async fn what_is_watched_is_collected() {
     assert_eq!(recorded.value(in_flight, &named), Some(0.0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "leakless")]
 async fn a_counter_is_counted_once_however_often_it_is_collected() {
     let recorded = Recorded::new();
     let layer = ConcurrencyLimitLayer::new(0).queue(0);
@@ -451,7 +453,7 @@ fn what_is_gone_is_0() {
     assert_eq!(limit(), Some(7.0));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_task_collects_from_time_to_time() {
     let recorded = Recorded::new();
     let layer = ConcurrencyLimitLayer::new(7);

@@ -79,7 +79,7 @@ fn orders(lines: &[String], what: &str) -> Vec<usize> {
     orders
 }
 
-#[tokio::test]
+#[tokio::test(crate = "process::leakless")]
 async fn told_to_end_it_does_what_it_took_in() {
     let example = Example::start(&["--mail-takes", "100ms"]).await;
     assert_eq!(example.ready().await, 200);
@@ -92,7 +92,7 @@ async fn told_to_end_it_does_what_it_took_in() {
     assert_eq!((lines.last().unwrap().as_str(), code), ("closed", Some(0)));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "process::leakless")]
 async fn what_it_has_no_time_for_is_handed_back_and_the_exit_code_says_so() {
     let example = Example::start(&["--mail-takes", "1h", "--budget", "400ms"]).await;
     for order in 0..68 {
@@ -107,7 +107,7 @@ async fn what_it_has_no_time_for_is_handed_back_and_the_exit_code_says_so() {
     assert_eq!(code, Some(1));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "process::leakless")]
 async fn a_second_signal_hands_back_at_once() {
     let mut example = Example::start(&["--mail-takes", "1h", "--budget", "1h"]).await;
     for order in 0..8 {

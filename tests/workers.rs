@@ -1,6 +1,9 @@
 //! Workers: every job that is taken in is found again, whatever becomes of it and of the process.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     future::pending,
     sync::{
@@ -14,7 +17,7 @@ use buttress::{
     BoxError, Cancelled, Context, Criticality, Lifecycle,
     budget::Budget,
     lifecycle::{
-        Phase,
+        Phase, Report,
         worker::{EnqueueError, Failed, InvalidWorker, NotEnqueued, Queue},
     },
     registry::Kind,
@@ -71,7 +74,7 @@ async fn settle() {
     sleep(S / 1_000).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn so_many_jobs_run_at_a_time_and_in_their_order() {
     let life = life();
     let (log, running) = (Log::default(), Arc::new(AtomicUsize::new(0)));
@@ -102,7 +105,7 @@ async fn so_many_jobs_run_at_a_time_and_in_their_order() {
     assert_eq!(log.all().iter().map(|(_, beside)| *beside).max(), Some(2));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn full_late_and_closed_are_told_apart_and_return_the_job() {
     let life = life();
     let queue = sleeper(&life, 2);
@@ -126,7 +129,7 @@ async fn full_late_and_closed_are_told_apart_and_return_the_job() {
     assert_eq!(kind(queue.enqueue(7).await), (NotEnqueued::Closed, 7));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn who_waits_for_room_waits_no_longer_than_is_allowed() {
     let life = life();
     let queue = sleeper(&life, 1);
@@ -153,7 +156,7 @@ async fn who_waits_for_room_waits_no_longer_than_is_allowed() {
     assert_eq!(closed, ((NotEnqueued::Closed, 7), 8 * S));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn room_is_given_to_who_waited_longest_and_passed_on_by_who_left() {
     let life = life();
     let queue = sleeper(&life, 1);
@@ -180,7 +183,7 @@ async fn room_is_given_to_who_waited_longest_and_passed_on_by_who_left() {
     queue.try_enqueue(0).unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn criticality_and_deadline_go_with_a_job_and_cancellation_does_not() {
     let life = life();
     let seen = Log::default();
@@ -212,7 +215,7 @@ async fn criticality_and_deadline_go_with_a_job_and_cancellation_does_not() {
     assert_eq!(second, (Criticality::Critical, Some(10 * S), 1));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_job_that_takes_too_long_fails_and_takes_its_tasks_with_it() {
     let life = life();
     let (failed, ended) = (Log::default(), Log::default());
@@ -237,7 +240,7 @@ async fn a_job_that_takes_too_long_fails_and_takes_its_tasks_with_it() {
     let queue = queue.unwrap();
     queue.enqueue("slow").await.unwrap();
     sleep(S).await;
-    let alive: Vec<_> = life.handle().snapshot().iter().map(ToString::to_string).collect();
+    let alive: Vec<_> = life.handle().snapshot().iter().map(leakless::named).collect();
     assert_eq!(alive, ["worker w", "task part of worker w", "job w of worker w"]);
     sleep(2 * S).await;
     assert_eq!(failed.all(), [("slow", "timeout", 1)]);
@@ -246,7 +249,7 @@ async fn a_job_that_takes_too_long_fails_and_takes_its_tasks_with_it() {
     assert_eq!(queue.status().counts.failed, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_expired_in_the_queue_is_not_run_and_handed_back() {
     let life = life();
     let back = Log::default();
@@ -270,7 +273,7 @@ async fn what_expired_in_the_queue_is_not_run_and_handed_back() {
     assert_eq!(back.all(), [7]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_panic_is_a_failed_job_and_no_more() {
     let life = life();
     let failed = Log::default();
@@ -299,7 +302,7 @@ async fn a_panic_is_a_failed_job_and_no_more() {
     assert_eq!(failed.all(), [("at once", "panic", 1), ("later", "panic", 1)]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn attempts_are_bounded_by_their_number_and_paid_from_the_budget() {
     let life = life();
     // Each job brings one further attempt, and nothing else does.
@@ -370,7 +373,7 @@ impl Drop for BreaksWhenDropped {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_worker_that_dies_is_started_again_after_a_wait_and_counted() {
     let life = life();
     let failed = Log::default();
@@ -402,7 +405,7 @@ async fn a_worker_that_dies_is_started_again_after_a_wait_and_counted() {
     assert!(life.run().await.is_clean());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_handler_that_drains_can_enqueue_and_its_job_is_done() {
     let life = life();
     let queue = sleeper(&life, 9);
@@ -420,7 +423,7 @@ async fn a_handler_that_drains_can_enqueue_and_its_job_is_done() {
     assert_eq!((queue.status().counts.done, report.took()), (1, 7 * S));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_worker_that_was_started_last_stops_first_and_can_use_the_others() {
     let life = life();
     let log = Log::default();
@@ -451,7 +454,7 @@ async fn the_worker_that_was_started_last_stops_first_and_can_use_the_others() {
     assert_eq!(log.all().last(), Some(&("letters", 2)));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn when_time_is_over_the_rest_is_handed_back_and_what_runs_is_aborted_and_named() {
     let life = life();
     let (back, failed) = (Log::default(), Log::default());
@@ -478,10 +481,17 @@ async fn when_time_is_over_the_rest_is_handed_back_and_what_runs_is_aborted_and_
     }
     life.handle().shutdown();
     let report = life.run().await;
-    assert_eq!(report.unprocessed, [("w", 3)]);
+    assert_eq!(
+        (report.unprocessed.as_slice(), report.lost.as_slice()),
+        (&[("w", 2)][..], &[("w", 1)][..])
+    );
     assert_eq!(back.all(), [2, 3, 4]);
     assert_eq!(failed.all(), [(1, "aborted")]);
-    let aborted: Vec<_> = report.aborted.iter().map(|ended| ended.work.to_string()).collect();
+    let aborted: Vec<_> = report
+        .aborted
+        .iter()
+        .map(|ended| leakless::named(&ended.work))
+        .collect();
     assert_eq!(aborted, ["worker w", "job w of worker w"]);
     assert!(report.stuck.is_empty() && !report.is_clean(), "{report}");
     let counts = queue.status().counts;
@@ -491,7 +501,87 @@ async fn when_time_is_over_the_rest_is_handed_back_and_what_runs_is_aborted_and_
     );
 }
 
-#[tokio::test(start_paused = true)]
+/// They share looks at the clock, and nobody sees that.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn what_quick_jobs_took_is_told_before_their_worker_waits() {
+    let life = life();
+    let queue = sleeper(&life, 99);
+    for _ in 0..40 {
+        queue.try_enqueue(0).unwrap();
+    }
+    settle().await;
+    let status = queue.status();
+    assert_eq!((status.mean_job_time, status.counts.done), (Some(Duration::ZERO), 40));
+    sleep(30 * S).await;
+    // The third waits, and what was before it is not its own time.
+    for seconds in [0, 0, 8] {
+        queue.try_enqueue(seconds).unwrap();
+    }
+    sleep(4 * S).await;
+    let status = queue.status();
+    assert_eq!((status.counts.done, status.in_progress), (42, 1));
+    sleep(5 * S).await;
+    assert_eq!(queue.status().mean_job_time, Some(S));
+}
+
+/// One job runs until a moment after the workers' time, so that nothing is aborted; what waits behind it does not run any more.
+async fn ends_with_jobs_left(take_back: Option<fn(u64)>) -> Report {
+    let life = life();
+    life.on_close("pool", async {
+        sleep(S / 2).await;
+        Ok(())
+    });
+    let worker = life.worker("w").queue(9);
+    let worker = match take_back {
+        Some(take_back) => worker.on_unprocessed(take_back),
+        None => worker,
+    };
+    let run = async |millis| {
+        sleep(Duration::from_millis(millis)).await;
+        Ok::<_, BoxError>(())
+    };
+    let queue = worker.run(run).unwrap();
+    for millis in [23_200, 1, 2] {
+        queue.enqueue(millis).await.unwrap();
+    }
+    life.handle().shutdown();
+    let report = life.run().await;
+    assert!(report.aborted.is_empty(), "{report}");
+    assert_eq!(queue.status().counts.unprocessed, 2);
+    report
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn jobs_that_nobody_takes_back_make_the_exit_code_not_0() {
+    let report = ends_with_jobs_left(None).await;
+    assert_eq!((&*report.lost, &*report.unprocessed), (&[("w", 2)][..], &[][..]));
+    assert!(!report.is_clean());
+    assert!(
+        report
+            .to_string()
+            .ends_with("lost: 2 jobs of w, which has no on_unprocessed or whose one panicked"),
+        "{report}"
+    );
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn jobs_that_are_taken_back_are_not_lost() {
+    let report = ends_with_jobs_left(Some(|_| {})).await;
+    assert_eq!((&*report.lost, &*report.unprocessed), (&[][..], &[("w", 2)][..]));
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_job_whose_taker_panics_is_lost() {
+    let report = ends_with_jobs_left(Some(|millis| assert_ne!(millis, 1, "not this one"))).await;
+    assert_eq!(
+        (&*report.lost, &*report.unprocessed),
+        (&[("w", 1)][..], &[("w", 1)][..])
+    );
+    assert!(!report.is_clean());
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_begins_while_the_process_ends_is_told_when_it_aborts() {
     let life = life();
     let told = Log::default();
@@ -516,7 +606,7 @@ async fn what_begins_while_the_process_ends_is_told_when_it_aborts() {
     assert!(left > 20 * S && left < 20 * S + S / 10, "{left:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_queue_is_a_service() {
     let life = life();
     let mut queue = sleeper(&life, 1);
@@ -533,7 +623,7 @@ async fn a_queue_is_a_service() {
     assert_eq!(kind(late), (NotEnqueued::Late, 9));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn readiness_can_depend_on_a_queue() {
     let life = life();
     let queue = sleeper(&life, 100);
@@ -551,7 +641,7 @@ async fn readiness_can_depend_on_a_queue() {
     assert_eq!(life.readiness().why_not(), None);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_worker_that_makes_no_sense_is_an_error() {
     let life = life();
     let fails = |name, capacity, concurrency, attempts| {
@@ -616,7 +706,7 @@ fn a_worker_needs_a_runtime_and_hands_back_when_that_ends() {
 }
 
 /// No job is slept over, and no caller, however the threads meet.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4, crate = "leakless")]
 async fn nothing_is_slept_over_between_threads() {
     let life = life();
     let queue = life.worker("w").queue(3).concurrency(4).max_wait(20 * S);
@@ -796,7 +886,7 @@ proptest! {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_second_signal_hands_back_at_once() {
     let life = life();
     let back = Log::default();

@@ -17,9 +17,9 @@ pub(crate) struct Counts {
     pub(crate) clock_reads: f64,
 }
 
-/// What is counted: one function, and all that it calls. How cases are built is not: a clock that calibrates itself, or a table
+/// What is counted: these functions, and all that they call. How cases are built is not: a clock that calibrates itself, or a table
 /// under secret keys, is never twice the same.
-const COUNTED: &str = "support::drive::batch";
+const COUNTED: [&str; 2] = ["support::drive::batch", "support::drive::counted"];
 
 /// Two lengths of one run. What they have in common, the first request of its kind, is subtracted.
 const SHORT: u32 = 1_000;
@@ -78,7 +78,8 @@ struct Totals {
 fn totals(name: &str, iterations: u32) -> io::Result<Totals> {
     let out = env::temp_dir().join(format!("bench-callgrind-{}-{:?}", id(), thread::current().id()));
     let run = Command::new("valgrind")
-        .args(["--tool=callgrind", "-q", &format!("--toggle-collect=*{COUNTED}*")])
+        .args(["--tool=callgrind", "-q"])
+        .args(COUNTED.map(|function| format!("--toggle-collect=*{function}*")))
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(env::current_exe()?)
         .args(["--case", name, "--iterations", &iterations.to_string()])

@@ -122,6 +122,12 @@ impl Wake for Unheard {
     fn wake(self: Arc<Self>) {}
 }
 
+/// Runs what is driven otherwise than by [`drive`], so that its instructions are counted: those of this thread.
+#[inline(never)]
+pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> T {
+    black_box(run())
+}
+
 /// As many requests as fit in the nearest cache beside what the layers need.
 const QUEUE: usize = 64;
 

@@ -6,7 +6,7 @@
 //! - **ns**: the cases take turns in many short rounds, so that a neighbour's load hits all alike, each round at another place
 //!   of the stack; the least of the rounds is what the code costs, the median what it costs here. Ratios are of the least.
 //! - **instructions and clock reads**: the bench runs itself under callgrind, one case at a time, at two lengths, and counts
-//!   the difference, of the batches alone. They do not depend on the load. valgrind has no vDSO: the inside of a clock read is not the one that
+//!   the difference, of the batches and of what is [`counted`] alone. They do not depend on the load. valgrind has no vDSO: the inside of a clock read is not the one that
 //!   runs elsewhere, so clock reads have a column of their own. (tokio is built with `test-util` here: each read of its clock
 //!   looks first whether the clock was ever paused, one load, for our layers and for the peers alike.)
 //! - **allocations**: counted by [`allocation_counter`], whose allocator is in the whole binary. It makes each allocation with
@@ -30,7 +30,7 @@ use std::time::Duration;
 use clap::Parser;
 
 pub(crate) use self::{
-    drive::{Drive, End, Wheel, drive},
+    drive::{Drive, End, Wheel, counted, drive},
     handler::{Caller, Handler, Requests},
     report::{Aim, Results},
 };

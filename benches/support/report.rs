@@ -54,6 +54,11 @@ impl Results {
         self.rows.iter().find(|row| row.group == group && row.name == name)
     }
 
+    /// What a case costs, with all that is below it.
+    pub(crate) fn whole(&self, group: &str, name: &str) -> Option<Cost> {
+        self.row(group, name).map(|row| row.cost)
+    }
+
     /// What a case costs over the one it is counted over.
     pub(crate) fn over(&self, group: &str, name: &str) -> Option<Cost> {
         let row = self.row(group, name)?;

@@ -22,7 +22,7 @@
 //! - **Every request is answered in its own protocol.** A dead upstream is a 502, a silent one a 504; to gRPC they are the
 //!   statuses 14 and 4.
 //! - **Every ending is counted once**, at the end of the body: see `/metrics` on the admin address, for Prometheus, with a dashboard in
-//!   `examples/grafana`. No path and no client is named there, and upstreams only as the command line does.
+//!   `examples/grafana`. No path and no client is named there, and upstreams only as the command line does. `--log` writes down each by itself.
 //!
 //! The stack that does it is in `serve`, below, of the `layers` that the command line `cli` asks for. The rest moves bytes: `proxy`
 //! hands requests on, `headers` knows what a proxy must change in them, `metrics` is the page that `admin` serves, `demo` is the upstream
@@ -66,14 +66,14 @@ use std::{
     time::Duration,
 };
 
-use buttress::{BoxError, CancelLayer, Lifecycle, ObserveLayer, lifecycle::Report, metrics::CallMetrics, optional};
+use buttress::{BoxError, CancelLayer, Lifecycle, ObserveLayer, lifecycle::Report, optional};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower::ServiceBuilder;
 
 use self::{
     cli::{Args, Upstream},
     layers::Layers,
-    metrics::Metrics,
+    metrics::{Calls, Metrics},
     proxy::{Clients, Proxy, Upstreams},
 };
 
@@ -99,11 +99,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<Report, BoxError> {
+    if args.log {
+        metrics::log();
+    }
     let metrics = Metrics::install()?;
     let life = Lifecycle::builder()
         .signals()
         .ready_delay(args.ready_delay)
         .budget(args.shutdown_budget)
+        .observe(metrics.calls.clone())
         .build()?;
     let layers = Layers::new(&args)?;
     let listener = bind(&args.listen).await?;
@@ -130,7 +134,7 @@ async fn run(args: Args) -> Result<Report, BoxError> {
 }
 
 /// Serves each connection with the one stack.
-fn serve(life: &Lifecycle, listener: TcpListener, upstreams: Upstreams, layers: Layers, calls: CallMetrics) {
+fn serve(life: &Lifecycle, listener: TcpListener, upstreams: Upstreams, layers: Layers, calls: Calls) {
     let proxy = Proxy::new(upstreams, Clients::new(&layers, &calls));
     // The state of a layer is made with the layer, so all connections share it.
     let stack = ServiceBuilder::new()

@@ -1,18 +1,21 @@
 //! What is told of it all: calls as they end, and how the layers stand when somebody asks.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use buttress::{
     BoxError, BreakerLayer, ConcurrencyLimitLayer, RateLimitLayer,
     lifecycle::Handle,
     metrics::{CallMetrics, Collector, Runtime},
     observe::SECONDS,
-    registry::Kind,
     telemetry::{ByDestination, Measured, Report},
+    tracing::CallSpans,
 };
-use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::time::interval;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::layers::Layers;
 
@@ -22,19 +25,31 @@ pub(crate) const NAME: &str = "gateway";
 /// How often what was recorded is put into its buckets. Until then, each duration takes up memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Who is told of calls, and of the process: spans cost nothing where nobody [logs] them.
+///
+/// [logs]: log
+pub(crate) type Calls = (CallMetrics, CallSpans);
+
 /// The recorder of this process.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    /// What the observers of calls record with.
-    pub(crate) calls: CallMetrics,
+    pub(crate) calls: Calls,
     prometheus: PrometheusHandle,
+}
+
+/// Has each span written down when it ends, and each event in it.
+pub(crate) fn log() {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_span_events(FmtSpan::CLOSE)
+        .init();
 }
 
 /// The page that is scraped.
 pub(crate) struct Page {
     metrics: Metrics,
     collector: Collector,
-    life: Handle,
 }
 
 impl Metrics {
@@ -45,7 +60,7 @@ impl Metrics {
             .set_buckets(&SECONDS)?
             .install_recorder()?;
         Ok(Self {
-            calls: CallMetrics::new(),
+            calls: (CallMetrics::new(), CallSpans::new()),
             prometheus,
         })
     }
@@ -62,6 +77,7 @@ impl Metrics {
     /// The page, of all that is there. What is off tells nothing.
     pub(crate) fn page(self, layers: &Layers, life: Handle) -> Page {
         let collector = Collector::new()
+            .watch(NAME, layers.criticality.clone())
             .watch(NAME, layers.deadline.clone())
             .watch(NAME, layers.limit.as_ref().map(ConcurrencyLimitLayer::limit))
             .watch(NAME, layers.rate.as_ref().map(RateLimitLayer::policy))
@@ -70,11 +86,11 @@ impl Metrics {
             .watch(NAME, layers.budget.clone())
             .watch(NAME, layers.breaker.clone().map(Circuits))
             .watch(NAME, layers.propagate.clone())
+            .watch(NAME, life)
             .watch(NAME, Runtime::current());
         Page {
             metrics: self,
             collector,
-            life,
         }
     }
 }
@@ -83,25 +99,7 @@ impl Page {
     /// How it all stands now, in Prometheus' text format.
     pub(crate) fn render(&self) -> String {
         self.collector.collect();
-        alive(&self.life);
         self.metrics.prometheus.render()
-    }
-}
-
-/// How much is alive of what runs on its own. What only grows is a leak, and `/debug/work` names it.
-fn alive(life: &Handle) {
-    let alive = life.snapshot();
-    for kind in [
-        Kind::Connection,
-        Kind::Task,
-        Kind::Shield,
-        Kind::Detached,
-        Kind::Blocking,
-        Kind::Critical,
-    ] {
-        let count = alive.iter().filter(|work| work.kind == kind).count();
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        gauge!("buttress.task.count", "kind" => kind.as_str()).set(count);
     }
 }
 

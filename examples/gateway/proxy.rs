@@ -21,7 +21,6 @@ use buttress::{
     cancel::Upload,
     deadline::PropagateDeadline,
     hyper::{Reuse, ReuseLayer},
-    metrics::CallMetrics,
     observe::Observe,
     outcome::Delivery,
     rejection::{Protocol, Reason},
@@ -37,7 +36,7 @@ use hyper_util::{
 use pin_project::pin_project;
 use tower::{Layer, Service, ServiceExt, util::Oneshot};
 
-use crate::{cli::Upstream, headers, layers::Layers};
+use crate::{cli::Upstream, headers, layers::Layers, metrics::Calls};
 
 /// How long a connection may idle in the pool, and how often one of HTTP/2 is asked whether its peer is still there: a peer
 /// that is cut off takes all streams of its connection with it, and says nothing.
@@ -47,8 +46,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 type Sent = Upload<Replay<Replay<Incoming>>>;
 /// A client that writes what remains of the deadline on each request, and holds the answer to it; behind a breaker, if there is one.
 /// Each attempt is timed.
-type Transport =
-    Observe<Admission<PropagateDeadline<Client<Reuse<HttpConnector>, Sent>>, Option<Breaker>>, CallMetrics>;
+type Transport = Observe<Admission<PropagateDeadline<Client<Reuse<HttpConnector>, Sent>>, Option<Breaker>>, Calls>;
 type Answer = Response<Reply<<Transport as Answers>::Body>>;
 
 /// What the body of a service's answer is.
@@ -121,7 +119,7 @@ impl Upstreams {
 
 impl Clients {
     /// There is no timeout for connecting: the deadline covers it.
-    pub(crate) fn new(layers: &Layers, calls: &CallMetrics) -> Self {
+    pub(crate) fn new(layers: &Layers, calls: &Calls) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let connector = ReuseLayer::new().layer(connector);

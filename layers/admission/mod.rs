@@ -46,9 +46,11 @@
 //! - **State is the layer's.** Services made from one layer, and its clones, share one policy.
 //! - **No demands.** The error type stays; a policy that never waits asks no `Clone` of the service, and none of the request.
 //!
-//! A policy can be absent: `Option<A>` is one that admits all where it is `None`.
+//! A policy can be absent: `Option<A>` is one that admits all where it is `None`. Two can stand together: `(A, B)` is one that asks `B` where
+//! `A` admits, in one layer.
 
 mod arrival;
+mod both;
 pub mod breaker;
 pub mod concurrency;
 pub mod drain;
@@ -66,10 +68,11 @@ use std::{future::Future, sync::Arc};
 
 pub use self::{
     arrival::Arrival,
+    both::{Both, BothWait},
     optional::OptionalWait,
     service::{Admission, AdmissionFuture, AdmissionLayer},
     typed::TypedAdmissionFuture,
-    wait::{Keep, Never, Queued},
+    wait::{Immediate, Keep, Never, Queued},
 };
 use crate::{outcome::Settle, rejection::Rejection};
 

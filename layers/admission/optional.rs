@@ -7,7 +7,7 @@ use std::{
 use pin_project::pin_project;
 use tower_service::Service;
 
-use super::{Admit, Arrival, Decision, Keep};
+use super::{Admit, Arrival, Decision, Immediate, Keep};
 use crate::{
     outcome::{Answer, Outcome, Settle},
     rejection::Rejection,
@@ -76,5 +76,11 @@ impl<S, W: Keep<S>> Keep<S> for OptionalWait<W> {
         S: Service<R>,
     {
         W::call(kept, request)
+    }
+}
+
+impl<W: Immediate> Immediate for OptionalWait<W> {
+    fn never<T>(self) -> T {
+        self.0.never()
     }
 }

@@ -44,6 +44,23 @@ impl<F: Future> Future for Queued<F> {
     }
 }
 
+/// The wait of a policy that answers at once: there never is one, as with [`Never`]. Another policy can be asked
+/// [after it](super::Admit#impl-Admit-for-(A,+B)).
+#[diagnostic::on_unimplemented(
+    message = "only the last of the policies that stand together can let a request wait",
+    note = "this one waits: put it last in the pair, or into a layer of its own"
+)]
+pub trait Immediate {
+    /// Whatever is wanted, of a wait that cannot be.
+    fn never<T>(self) -> T;
+}
+
+impl<P> Immediate for Never<P> {
+    fn never<T>(self) -> T {
+        match self.0 {}
+    }
+}
+
 /// How a service that was ready is kept while its request waits.
 ///
 /// `poll_ready` made *this* service ready, so this one is kept, a clone takes its place, and this one is called. A policy that

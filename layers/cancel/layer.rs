@@ -1,6 +1,8 @@
 use std::{
+    fmt,
     future::Future,
     marker::PhantomData,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -41,9 +43,10 @@ use crate::{
 ///
 /// `poll_ready` is the inner service's. The layer has no state, and allocates nothing until somebody below asks for the context: a
 /// handler, or a layer that makes a child of it, as a client's [`PropagateDeadlineLayer`](crate::PropagateDeadlineLayer) does.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct CancelLayer<M = Http> {
     in_extensions: bool,
+    is_off: bool,
     mode: PhantomData<M>,
 }
 
@@ -52,7 +55,16 @@ impl CancelLayer {
     pub const fn new() -> Self {
         Self {
             in_extensions: false,
+            is_off: false,
             mode: PhantomData,
+        }
+    }
+
+    /// One that does nothing.
+    pub(crate) const fn off() -> Self {
+        Self {
+            is_off: true,
+            ..Self::new()
         }
     }
 
@@ -68,8 +80,17 @@ impl CancelLayer {
     pub const fn typed(self) -> CancelLayer<Typed> {
         CancelLayer {
             in_extensions: false,
+            is_off: false,
             mode: PhantomData,
         }
+    }
+}
+
+impl<M> fmt::Debug for CancelLayer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelLayer")
+            .field("in_extensions", &self.in_extensions)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,13 +127,21 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let head = request.method() == Method::HEAD;
+        if self.layer.is_off {
+            let inner = self.inner.call(request);
+            return CancelFuture {
+                own: Own::Nothing,
+                inner,
+                head,
+            };
+        }
         let scope = Scope::begin();
         if self.layer.in_extensions {
             request.extensions_mut().insert(crate::Context::current());
         }
         let inner = self.inner.call(request);
         CancelFuture {
-            scope: Some(scope.release()),
+            own: Own::Context(scope.release()),
             inner,
             head,
         }
@@ -124,10 +153,21 @@ where
 #[derive(Debug)]
 pub struct CancelFuture<F> {
     // Before the work: what the work spawned hears of the end before the work itself is taken down.
-    scope: Option<Scope>,
+    own: Own,
     #[pin]
     inner: F,
     head: bool,
+}
+
+/// What a call has of its own.
+#[derive(Debug)]
+enum Own {
+    /// A context, to be ended with it.
+    Context(Scope),
+    /// None: the layer is off.
+    Nothing,
+    /// It is over.
+    Over,
 }
 
 impl<F, ResBody, E> Future for CancelFuture<F>
@@ -141,10 +181,13 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(scope) = this.scope else { return Poll::Pending };
-        let output = ready!(scope.enter(|| this.inner.poll(cx)));
-        let Some(mut scope) = this.scope.take() else {
-            return Poll::Pending;
+        let output = match this.own {
+            Own::Context(scope) => ready!(scope.enter(|| this.inner.poll(cx))),
+            Own::Nothing => ready!(this.inner.poll(cx)),
+            Own::Over => return Poll::Pending,
+        };
+        let Own::Context(mut scope) = mem::replace(this.own, Own::Over) else {
+            return Poll::Ready(output.map(|response| Tracked::ended(response, |body| body)));
         };
         Poll::Ready(match output {
             Ok(response) => Ok(Tracked::follow(response, *this.head, ContextWatch(scope))),

@@ -132,7 +132,8 @@ impl Frame {
     }
 
     /// A frame of what was asked for already.
-    fn of(facts: Facts, node: Option<Arc<Node>>) -> Self {
+    #[inline]
+    pub(super) fn of(facts: Facts, node: Option<Arc<Node>>) -> Self {
         let cancellation = Cancellation::of(node.as_ref());
         Self {
             deadline: facts.deadline,

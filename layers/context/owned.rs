@@ -4,7 +4,11 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::{Cancelled, Frame, frame::Above, marks::Cancellation};
+use super::{
+    Cancelled, Context, Criticality, Frame,
+    frame::Above,
+    marks::{Cancellation, Marks},
+};
 
 /// A frame and the right to end it, held by the one who owns the work: a request's layer, an attempt.
 #[derive(Debug)]
@@ -15,6 +19,14 @@ pub(crate) struct Scope(Frame);
 pub(crate) struct Beginning(Above);
 
 impl Scope {
+    /// A child of this context, of nothing that is in scope here, that ends at `deadline` if that is sooner.
+    #[inline]
+    pub(crate) fn below(context: &Context, deadline: Option<Instant>, criticality: Criticality, attempt: u32) -> Self {
+        let mut frame = Frame::of(context.facts.until(deadline), context.node.clone());
+        frame.marks = Marks::new(attempt, criticality, Cancellation::Unasked);
+        Self(frame)
+    }
+
     /// Puts a child of what is in scope here in its place, until it is [released](Beginning::release).
     #[inline]
     pub(crate) fn begin() -> Beginning {

@@ -2,7 +2,7 @@
 
 use std::{
     error, fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     task::{Poll, ready},
     time::Duration,
@@ -134,14 +134,25 @@ where
 {
     start(kind, &context.clone(), name, |runtime, entry| {
         runtime.spawn(async move {
-            let mut work = pin!(async move {
-                tokio::select! {
-                    biased;
-                    why = context.cancelled() => Err(why),
-                    output = context.scope(future) => Ok(output),
+            let mut work = pin!(context.scope(future));
+            // A task that ends at once waits for nothing, and arms no timer.
+            let (mut ended, mut waits) = (pin!(context.cancelled()), false);
+            poll_fn(|cx| {
+                if !waits {
+                    context.check()?;
+                } else if let Poll::Ready(why) = ended.as_mut().poll(cx) {
+                    return Poll::Ready(Err(why));
                 }
-            });
-            std::future::poll_fn(|cx| entry.enter(|| work.as_mut().poll(cx))).await
+                if let Poll::Ready(output) = entry.enter(|| work.as_mut().poll(cx)) {
+                    return Poll::Ready(Ok(output));
+                }
+                if std::mem::replace(&mut waits, true) {
+                    Poll::Pending
+                } else {
+                    ended.as_mut().poll(cx).map(Err)
+                }
+            })
+            .await
         })
     })
 }
@@ -159,7 +170,7 @@ where
         let held = entry.clone();
         let task = runtime.spawn(async move {
             let mut work = pin!(work);
-            std::future::poll_fn(|cx| held.enter(|| work.as_mut().poll(cx))).await
+            poll_fn(|cx| held.enter(|| work.as_mut().poll(cx))).await
         });
         entry.ends_by(End::Task(task.abort_handle()));
         task

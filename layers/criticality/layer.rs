@@ -15,7 +15,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::HEADER;
-use crate::context::{Criticality, Facts, Frame, Graded, Head};
+use crate::{
+    context::{Criticality, Facts, Frame, Graded, Head},
+    telemetry::{Measured, Report, instruments},
+};
 
 /// Says how much each request matters, for all that is within. See the [module](super).
 ///
@@ -42,7 +45,8 @@ type Trust = dyn Fn(Head<'_>) -> bool + Send + Sync;
 #[derive(Clone)]
 struct Config {
     by: Option<Arc<By>>,
-    header: HeaderName,
+    /// `None`: no caller is heard.
+    header: Option<HeaderName>,
     trust: Option<Arc<Trust>>,
     counts: Arc<Counts>,
 }
@@ -69,11 +73,18 @@ impl CriticalityLayer {
         Self {
             config: Arc::new(Config {
                 by: None,
-                header: HEADER,
+                header: Some(HEADER),
                 trust: None,
                 counts: Arc::default(),
             }),
         }
+    }
+
+    /// One that leaves it as it is.
+    pub(crate) fn off() -> Self {
+        let mut off = Self::new();
+        off.config_mut().header = None;
+        off
     }
 
     /// What the server itself says of a request; `None` leaves it as it is. It is called for every request, and should
@@ -95,7 +106,7 @@ impl CriticalityLayer {
     /// ```
     #[must_use]
     pub fn header(mut self, name: HeaderName) -> Self {
-        self.config_mut().header = name;
+        self.config_mut().header = Some(name);
         self
     }
 
@@ -132,16 +143,15 @@ impl Config {
             let Facts { criticality, .. } = Frame::facts();
             criticality
         });
-        if is_in(head.headers, &self.header) {
-            self.heard(head, ours)
-        } else {
-            ours
+        match &self.header {
+            Some(header) if is_in(head.headers, header) => self.heard(head, header, ours),
+            _ => ours,
         }
     }
 
     /// What becomes of `ours` by what the caller says.
-    fn heard(&self, head: Head<'_>, ours: Criticality) -> Criticality {
-        let said = match self.read(head.headers) {
+    fn heard(&self, head: Head<'_>, header: &HeaderName, ours: Criticality) -> Criticality {
+        let said = match said(head.headers, header) {
             Ok(Some(said)) => said,
             Ok(None) => return ours,
             Err(Unreadable) => {
@@ -156,16 +166,16 @@ impl Config {
         self.counts.capped.fetch_add(1, Ordering::Relaxed);
         ours
     }
+}
 
-    /// The least that is said: what a caller sent may stand beside what a proxy added.
-    fn read(&self, headers: &HeaderMap) -> Result<Option<Criticality>, Unreadable> {
-        let mut least = None;
-        for value in headers.get_all(&self.header) {
-            let said = read(value)?;
-            least = Some(least.map_or(said, |least: Criticality| least.min(said)));
-        }
-        Ok(least)
+/// The least that is said: what a caller sent may stand beside what a proxy added.
+fn said(headers: &HeaderMap, header: &HeaderName) -> Result<Option<Criticality>, Unreadable> {
+    let mut least = None;
+    for value in headers.get_all(header) {
+        let said = read(value)?;
+        least = Some(least.map_or(said, |least: Criticality| least.min(said)));
     }
+    Ok(least)
 }
 
 /// No [`Criticality`] is named.
@@ -247,6 +257,14 @@ impl<F: Future> Future for CriticalityFuture<F> {
         let this = self.project();
         let _graded = Graded::enter(*this.criticality);
         this.inner.poll(cx)
+    }
+}
+
+impl Measured for CriticalityLayer {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        let now = self.snapshot();
+        instruments::CRITICALITY_INVALID.count(now.invalid, &[("name", name)], report);
+        instruments::CRITICALITY_CAPPED.count(now.capped, &[("name", name)], report);
     }
 }
 

@@ -36,19 +36,25 @@ use crate::context::{Criticality, Frame};
 /// The response, the error and `poll_ready` are the inner service's. The layer has no state.
 #[derive(Clone, Debug)]
 pub struct PropagateCriticalityLayer {
-    header: HeaderName,
+    /// `None`: nothing is written.
+    header: Option<HeaderName>,
 }
 
 impl PropagateCriticalityLayer {
     /// Writes `x-criticality`.
     pub fn new() -> Self {
-        Self { header: HEADER }
+        Self { header: Some(HEADER) }
+    }
+
+    /// One that writes nothing.
+    pub(crate) const fn off() -> Self {
+        Self { header: None }
     }
 
     /// Writes this header.
     #[must_use]
     pub fn header(mut self, name: HeaderName) -> Self {
-        self.header = name;
+        self.header = Some(name);
         self
     }
 }
@@ -74,17 +80,18 @@ impl<S> Layer<S> for PropagateCriticalityLayer {
 #[derive(Clone, Debug)]
 pub struct PropagateCriticality<S> {
     inner: S,
-    header: HeaderName,
+    header: Option<HeaderName>,
 }
 
 impl<S> PropagateCriticality<S> {
     #[inline]
     fn write(&self, headers: &mut HeaderMap) {
+        let Some(header) = &self.header else { return };
         let criticality = Frame::facts().criticality;
         if criticality != Criticality::default() {
-            headers.insert(self.header.clone(), HeaderValue::from_static(criticality.as_str()));
-        } else if is_in(headers, &self.header) {
-            headers.remove(&self.header);
+            headers.insert(header.clone(), HeaderValue::from_static(criticality.as_str()));
+        } else if is_in(headers, header) {
+            headers.remove(header);
         }
     }
 }

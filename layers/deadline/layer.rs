@@ -38,7 +38,7 @@ const DEFAULT_MAX: Duration = Duration::from_secs(30);
 /// | setting | default | |
 /// |---|---|---|
 /// | [`new`](Self::new) | required | the deadline of a request that brings none |
-/// | [`max`](Self::max) | 30 s | no header asks for more than this; also bounds the default |
+/// | [`max`](Self::max) | 30 s, or the default where that is longer | no header asks for more than this; set, it bounds the default, too |
 /// | [`headers`](Self::headers) | gRPC, Connect, `x-request-timeout[-ms]` | which headers are read |
 /// | [`trust`](Self::trust) | everybody | whose headers are read |
 /// | [`strict`](Self::strict) | off | reject what cannot be read, instead of ignoring and counting it |
@@ -92,11 +92,16 @@ impl DeadlineLayer {
         Self::with_default(None)
     }
 
+    /// Requests have no deadline but that of the context outside.
+    pub(crate) fn off() -> Self {
+        Self::from_headers().headers(DeadlineHeaders::NONE)
+    }
+
     fn with_default(default: Option<Duration>) -> Self {
         Self {
             config: Arc::new(Config {
                 default,
-                max: DEFAULT_MAX,
+                max: default.unwrap_or_default().max(DEFAULT_MAX),
                 headers: DeadlineHeaders::default(),
                 trust: None,
                 strict: false,
@@ -106,7 +111,8 @@ impl DeadlineLayer {
         }
     }
 
-    /// No request gets more than this, whatever its headers and the default say. 30 s unless set.
+    /// No request gets more than this, whatever its headers and the default say. Unless set, headers get 30 s, or the default where that is
+    /// longer.
     #[must_use]
     pub fn max(mut self, max: Duration) -> Self {
         self.config_mut().max = max;

@@ -69,7 +69,8 @@ pub struct PropagateDeadlineLayer {
 struct Config {
     margin: Duration,
     max: Option<Duration>,
-    header: DeadlineHeader,
+    /// What plain HTTP carries. `None`: nothing is written, in no protocol.
+    header: Option<DeadlineHeader>,
     require: Require,
     counts: Arc<Counts>,
 }
@@ -111,11 +112,18 @@ impl PropagateDeadlineLayer {
             config: Arc::new(Config {
                 margin: Duration::ZERO,
                 max: None,
-                header: DeadlineHeader::RequestTimeoutMs,
+                header: Some(DeadlineHeader::RequestTimeoutMs),
                 require: Require::No,
                 counts: Arc::default(),
             }),
         }
+    }
+
+    /// One that writes nothing: calls end with their context all the same.
+    pub(crate) fn off() -> Self {
+        let mut off = Self::new();
+        off.config_mut().header = None;
+        off
     }
 
     /// The upstream is told this much less than remains, so that its answer, or its failure, can still be used here. Zero
@@ -139,7 +147,7 @@ impl PropagateDeadlineLayer {
     /// What a plain HTTP request carries: for an upstream behind Envoy, say, [`DeadlineHeader::EnvoyUpstreamMs`].
     #[must_use]
     pub fn header(mut self, header: DeadlineHeader) -> Self {
-        self.config_mut().header = header;
+        self.config_mut().header = Some(header);
         self
     }
 
@@ -216,8 +224,9 @@ impl Config {
     }
 
     fn write(&self, timeout: Duration, protocol: &Protocol, headers: &mut HeaderMap) {
+        let Some(plain) = self.header else { return };
         let header = match protocol {
-            Protocol::Http | Protocol::HttpHead => self.header,
+            Protocol::Http | Protocol::HttpHead => plain,
             Protocol::Grpc(_) | Protocol::GrpcWeb(_) | Protocol::GrpcWebText(_) => DeadlineHeader::GrpcTimeout,
             Protocol::ConnectUnary | Protocol::ConnectStreaming(_) => DeadlineHeader::ConnectTimeoutMs,
         };

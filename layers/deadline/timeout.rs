@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     marker::PhantomData,
     task::{Context, Poll},
     time::Duration,
@@ -43,7 +44,7 @@ use crate::{
 ///
 /// A timeout of zero expires on the first poll that is not ready; one too long for the clock is none. `poll_ready` is the inner
 /// service's, and is not covered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct TimeoutLayer<M = Http> {
     timeout: Duration,
     mode: PhantomData<M>,
@@ -67,6 +68,24 @@ impl TimeoutLayer {
     }
 }
 
+impl<M> TimeoutLayer<M> {
+    fn deadline(&self) -> Option<Instant> {
+        // What has no end needs no clock.
+        match self.timeout {
+            Duration::MAX => None,
+            timeout => Instant::now().checked_add(timeout),
+        }
+    }
+}
+
+impl<M> fmt::Debug for TimeoutLayer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutLayer")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S, M: Copy> Layer<S> for TimeoutLayer<M> {
     type Service = Timeout<S, M>;
 
@@ -87,7 +106,7 @@ impl<S, M> Timeout<S, M> {
     where
         S: Service<R>,
     {
-        let frame = Frame::until(Instant::now().checked_add(self.layer.timeout)).hold();
+        let frame = Frame::until(self.layer.deadline()).hold();
         let future = self.inner.call(request);
         Bounded::new(frame.release(), future)
     }

@@ -3,7 +3,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -28,7 +28,24 @@ use crate::{
 
 /// The response future of [`Hedge`](super::Hedge). Dropping it ends all attempts.
 #[pin_project]
-pub struct HedgeFuture<S, B>
+pub struct HedgeFuture<S, B>(#[pin] State<S, B>)
+where
+    S: Service<Request<Replay<B>>>;
+
+#[pin_project(project = StateProj)]
+#[expect(clippy::large_enum_variant, reason = "a layer that is off is the exception")]
+enum State<S, B>
+where
+    S: Service<Request<Replay<B>>>,
+{
+    /// The layer is off.
+    Alone(#[pin] S::Future),
+    Accompanied(#[pin] Attempts<S, B>),
+}
+
+/// The first attempt, and those beside it.
+#[pin_project]
+struct Attempts<S, B>
 where
     S: Service<Request<Replay<B>>>,
 {
@@ -55,7 +72,7 @@ where
         again: Option<Again<S, B>>,
     ) -> Self {
         let delay = timed.delay().filter(|_| again.is_some());
-        Self {
+        Self(State::Accompanied(Attempts {
             first: Some(first),
             hedges: Vec::new(),
             timer: None,
@@ -70,7 +87,11 @@ where
                 exhausted: false,
                 again,
             },
-        }
+        }))
+    }
+
+    pub(super) fn alone(call: S::Future) -> Self {
+        Self(State::Alone(call))
     }
 }
 
@@ -85,7 +106,29 @@ where
 {
     type Output = Result<Response<Tracked<ResBody, Ending>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().0.project() {
+            StateProj::Alone(call) => Poll::Ready(match ready!(call.poll(cx)) {
+                Ok(response) => Ok(Tracked::ended(response, |body| body)),
+                Err(error) => Err(error),
+            }),
+            StateProj::Accompanied(attempts) => attempts.poll(cx),
+        }
+    }
+}
+
+impl<S, B, ResBody> Attempts<S, B>
+where
+    S: Service<Request<Replay<B>>, Response = Response<ResBody>> + Clone,
+    S::Error: 'static,
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+    ResBody: Body<Data = Bytes>,
+    ResBody::Error: Into<BoxError>,
+{
+    #[expect(clippy::type_complexity, reason = "the output of the future")]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response<Tracked<ResBody, Ending>>, S::Error>> {
         let mut this = self.project();
         loop {
             // The first, then the others: whoever is older wins where two have answered.
@@ -158,9 +201,12 @@ where
     S: Service<Request<Replay<B>>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HedgeFuture")
-            .field("started", &self.request.started)
-            .field("next", &self.request.next)
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("HedgeFuture");
+        if let State::Accompanied(attempts) = &self.0 {
+            debug
+                .field("started", &attempts.request.started)
+                .field("next", &attempts.request.next);
+        }
+        debug.finish_non_exhaustive()
     }
 }

@@ -26,6 +26,7 @@ use crate::{
 /// The budget, the counts and what is known of latencies are the layer's: all services made from it, and from its clones, share them.
 #[derive(Clone)]
 pub struct HedgeLayer {
+    is_off: bool,
     delay: Delay,
     settings: Settings,
     rules: Arc<Rules>,
@@ -34,6 +35,7 @@ pub struct HedgeLayer {
 
 /// What a service and its calls hold.
 pub(super) struct Shared {
+    pub(super) is_off: bool,
     pub(super) delay: Delay,
     pub(super) settings: Settings,
     pub(super) rules: Arc<Rules>,
@@ -55,10 +57,18 @@ impl HedgeLayer {
         Self::of(Delay::quantile(share))
     }
 
+    /// One that does nothing but hand down a body of the same type.
+    pub(crate) fn off() -> Self {
+        let mut off = Self::after(Duration::MAX);
+        off.is_off = true;
+        off
+    }
+
     fn of(delay: Delay) -> Self {
         let mut settings = Settings::interactive();
         settings.bounds.attempts = 2;
         Self {
+            is_off: false,
             delay,
             settings,
             rules: Arc::default(),
@@ -118,6 +128,7 @@ impl<S> Layer<S> for HedgeLayer {
         Hedge {
             inner,
             homes: Homes::new(Shared {
+                is_off: self.is_off,
                 delay: self.delay.clone(),
                 settings: self.settings.clone(),
                 rules: self.rules.clone(),

@@ -47,7 +47,11 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = self.homes.here().clone();
+        let shared = self.homes.here();
+        if shared.is_off {
+            return HedgeFuture::alone(self.inner.call(request.map(|body| Recording::none(body).0)));
+        }
+        let shared = shared.clone();
         let settings = &shared.settings;
         let protocol = Protocol::of(&request);
         let head = Head::from(&request);

@@ -54,6 +54,11 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # The other end
+//!
+//! A service on hyper needs no adapter either: hyper-util's `TowerToHyperService` takes one in layers as it takes any. What the process
+//! adds to it, so that its connections drain and its requests end, is in [`serve`](crate::lifecycle::serve) (feature `server`).
+//!
 //! # What is guaranteed
 //!
 //! - Nothing else changes: errors, what the connection tells about itself, vectored writes.

@@ -1,6 +1,7 @@
 use std::{error, fmt, time::Duration};
 
-use super::{Lifecycle, phase::Times};
+use super::{Lifecycle, phase::Times, told::Told};
+use crate::observe::Observer;
 
 /// A [`Lifecycle`] to be.
 ///
@@ -10,11 +11,13 @@ use super::{Lifecycle, phase::Times};
 /// | [`budget`](Self::budget) | 25 s | for all of the end, but the grace |
 /// | [`ready_delay`](Self::ready_delay) | 0 | of the budget: not ready, and still accepting |
 /// | [`grace`](Self::grace) | 1 s | after the abort, for tasks to come to a yield |
+/// | [`observe`](Self::observe) | nobody | is told of jobs, phases and what is aborted |
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct LifecycleBuilder {
     times: Times,
     signals: bool,
+    told: Told,
 }
 
 /// Why there can be no such lifecycle.
@@ -40,6 +43,7 @@ impl LifecycleBuilder {
                 grace: Duration::from_secs(1),
             },
             signals: false,
+            told: Told::nobody(),
         }
     }
 
@@ -68,6 +72,13 @@ impl LifecycleBuilder {
         self
     }
 
+    /// Who is told of the [process](Observer::process): jobs that ended, workers that died, the phases of the end, and what had to be aborted
+    /// in it. Give it the one that observes calls. It is told in the midst of it all, so it must be quick, and must not block.
+    pub fn observe(mut self, observer: impl Observer + Send + Sync + 'static) -> Self {
+        self.told = Told::observer(observer);
+        self
+    }
+
     /// The lifecycle. There is one for a process; a test may have several.
     ///
     /// # Errors
@@ -80,7 +91,7 @@ impl LifecycleBuilder {
         if !self.times.fits() {
             return Err(InvalidLifecycle::ReadyDelay);
         }
-        Lifecycle::new(self.times, self.signals)
+        Lifecycle::new(self.times, self.signals, self.told)
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     phase::{Schedule, Times},
     signals::Signals,
     staff::Staff,
+    told::Told,
 };
 use crate::{
     body::BoxError,
@@ -58,6 +59,7 @@ pub(super) struct Process {
     /// In the order in which they were started.
     pub(super) workers: Mutex<Vec<Arc<dyn Staff>>>,
     pub(super) hooks: Mutex<Vec<Hook>>,
+    pub(super) told: Told,
 }
 
 /// What ends together.
@@ -82,7 +84,7 @@ impl Lifecycle {
         LifecycleBuilder::new()
     }
 
-    pub(super) fn new(times: Times, signals: bool) -> Result<Self, InvalidLifecycle> {
+    pub(super) fn new(times: Times, signals: bool, told: Told) -> Result<Self, InvalidLifecycle> {
         let signals = match signals {
             true if Runtime::try_current().is_err() => return Err(InvalidLifecycle::Signals),
             true => Some(Signals::listen().map_err(|_| InvalidLifecycle::Signals)?),
@@ -103,6 +105,7 @@ impl Lifecycle {
             hurried: Notify::new(),
             workers: Mutex::default(),
             hooks: Mutex::default(),
+            told,
         };
         Ok(Self {
             handle: Handle(Arc::new(process)),
@@ -234,10 +237,13 @@ impl Process {
         }
     }
 
+    pub(super) fn realms(&self) -> [&Realm; 2] {
+        [&self.public, &self.staff]
+    }
+
     pub(super) fn alive(&self) -> Vec<Work> {
-        let mut alive = registry::snapshot_of(&self.public.root);
-        alive.extend(registry::snapshot_of(&self.staff.root));
-        alive
+        let of_realm = |realm: &Realm| registry::snapshot_of(&realm.root);
+        self.realms().map(of_realm).concat()
     }
 
     pub(super) fn hooks(&self) -> MutexGuard<'_, Vec<Hook>> {

@@ -39,6 +39,11 @@
 //! itself. It is all in the [registry](crate::registry), and [`Handle::snapshot`] lists it with its owner, its age, and what stops it.
 //! A bare `tokio::spawn` belongs to nobody: nothing here knows of it or stops it.
 //!
+//! # What is told of it
+//!
+//! An [observer](LifecycleBuilder::observe) hears of each job that ended, each phase of the end, and what had to be aborted. A
+//! [`Handle`] can be [measured](crate::telemetry::Measured): how much is alive, whether it is ready, how its workers' queues stand.
+//!
 //! # Limits
 //!
 //! A task that never yields cannot be stopped, and neither can code that blocks: after the grace they are in the report as
@@ -57,6 +62,7 @@ mod run;
 pub mod serve;
 mod signals;
 mod staff;
+mod told;
 pub mod worker;
 
 pub use self::{

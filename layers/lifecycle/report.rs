@@ -29,8 +29,8 @@ pub enum Cause {
 /// How a process ended: what [`Lifecycle::run`](super::Lifecycle::run) gives, and `main` can return; where code that blocks may be
 /// [stuck](Self::stuck), it is to [exit](Self::exit) by it.
 ///
-/// Its exit code is 0 if everything ended by itself, and 1 if anything was aborted or lost, a hook failed, or the cause was a critical
-/// task.
+/// Its exit code is 0 if everything ended by itself, and 1 if anything was aborted or [lost](Self::lost), a hook failed, or the cause was
+/// a critical task. Jobs that somebody [took back](Self::unprocessed) are not lost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[must_use = "return it from `main`, for its exit code"]
@@ -43,8 +43,11 @@ pub struct Report {
     pub aborted: Vec<Ended>,
     /// Those of them that had not ended a grace later, for they do not yield or cannot be aborted.
     pub stuck: Vec<Ended>,
-    /// Jobs that were accepted and not done, by worker: handed back, not lost.
+    /// Jobs that were accepted and not run, by worker: handed back to its
+    /// [`on_unprocessed`](super::worker::WorkerBuilder::on_unprocessed), and so not lost.
     pub unprocessed: Vec<(&'static str, usize)>,
+    /// Jobs that were accepted and not run, by worker, and that nobody took back: it has no `on_unprocessed`, or that panicked.
+    pub lost: Vec<(&'static str, usize)>,
     /// Hooks that failed, and how.
     pub failed_hooks: Vec<(&'static str, String)>,
 }
@@ -77,14 +80,16 @@ impl Report {
             aborted: Vec::new(),
             stuck: Vec::new(),
             unprocessed: Vec::new(),
+            lost: Vec::new(),
             failed_hooks: Vec::new(),
         }
     }
 
-    /// Whether everything ended by itself.
+    /// Whether everything ended by itself, and nothing was lost.
     pub fn is_clean(&self) -> bool {
         self.aborted.is_empty()
             && self.stuck.is_empty()
+            && self.lost.is_empty()
             && self.failed_hooks.is_empty()
             && !matches!(self.cause, Cause::Critical { .. })
     }
@@ -148,6 +153,12 @@ impl fmt::Display for Report {
         }
         for (worker, jobs) in &self.unprocessed {
             write!(f, "\n  not processed: {jobs} jobs of {worker}")?;
+        }
+        for (worker, jobs) in &self.lost {
+            write!(
+                f,
+                "\n  lost: {jobs} jobs of {worker}, which has no on_unprocessed or whose one panicked"
+            )?;
         }
         for (hook, how) in &self.failed_hooks {
             write!(f, "\n  failed: hook {hook}: {how}")?;

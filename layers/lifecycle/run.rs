@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Cause, Ended, Lifecycle, Phase, Report, life::Process, phase::Schedule, signals::Signals};
+use super::{Cause, Ended, Lifecycle, Phase, Report, life::Process, phase::Schedule, signals::Signals, staff::Left};
 use crate::{
     context::Cancelled,
     registry::{self, Kind},
+    telemetry::ProcessEvent,
 };
 
 impl Lifecycle {
@@ -84,7 +85,10 @@ impl End<'_> {
     fn enter(&mut self, phase: Phase) {
         let now = Instant::now();
         if let Some((before, since)) = self.entered.replace((phase, now)) {
-            self.report.phases.push((before, now - since));
+            let took = now - since;
+            self.report.phases.push((before, took));
+            let phase = before.as_str();
+            self.process.told.tell(&ProcessEvent::PhaseEnded { phase, took });
         }
         self.process.phase.send_replace(phase);
     }
@@ -138,11 +142,19 @@ impl End<'_> {
 
     /// Ends what has not ended by itself, and gives it a grace to come to a yield.
     async fn abort(&mut self) {
-        let realms = [&self.process.public, &self.process.staff];
+        let realms = self.process.realms();
         let start = Instant::now();
         self.report.aborted = Ended::all(self.process.alive(), start);
         if !self.report.aborted.is_empty() {
             self.enter(Phase::Aborting);
+        }
+        for Ended { work, age } in &self.report.aborted {
+            let (kind, name, age) = (work.kind.as_str(), work.name, *age);
+            self.process.told.tell(&ProcessEvent::Aborted { kind, name, age });
+        }
+        let workers = self.process.workers().clone();
+        for worker in workers.iter().rev() {
+            worker.end();
         }
         for realm in realms {
             realm.root.close();
@@ -155,9 +167,13 @@ impl End<'_> {
             }
         };
         let _ = timeout_at(start + self.process.times.grace, idle).await;
-        let workers = self.process.workers().clone();
-        let handed_back = workers.iter().rev().map(|worker| (worker.name(), worker.unprocessed()));
-        self.report.unprocessed = handed_back.filter(|(_, jobs)| *jobs > 0).collect();
+        for worker in workers.iter().rev() {
+            let (name, Left { handed_back, lost }) = (worker.name(), worker.left());
+            self.report
+                .unprocessed
+                .extend((handed_back > 0).then_some((name, handed_back)));
+            self.report.lost.extend((lost > 0).then_some((name, lost)));
+        }
         self.report.stuck = Ended::all(self.process.alive(), Instant::now());
         self.enter(Phase::Ended);
     }

@@ -4,12 +4,12 @@ use metrics::Recorder;
 
 use super::{
     handles::Handles,
-    series::{Kind, Spoken, method},
+    series::{Kind, Spoken},
     sink::Sink,
     told::{Count, Timed},
 };
 use crate::{
-    observe::{Began, Ended, Event, Observer, ProcessEvent, Side},
+    observe::{Began, Ended, Event, Observer, ProcessEvent, Side, method},
     outcome::Outcome,
 };
 
@@ -58,7 +58,7 @@ impl Observer for CallMetrics {
         let (Some(protocol), Some(head)) = (began.protocol, began.head) else {
             return Counted(None);
         };
-        let method = method(head.method);
+        let method = method::number(head.method);
         if began.side == Side::Server {
             self.0.active(method).increment(1.0);
         }

@@ -9,13 +9,13 @@ use metrics::{Counter, Gauge, Histogram, Label};
 
 use super::{
     names::{NameId, Names},
-    series::{Kind, METHODS, Packed},
+    series::{Kind, Packed},
     sink::{Sink, key},
     table::Table,
     told::{Count, Timed},
 };
 use crate::{
-    observe::Ended,
+    observe::{Ended, method::METHODS},
     telemetry::{Stage, instruments},
 };
 

@@ -2,36 +2,15 @@
 
 use std::borrow::Cow;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use metrics::Label;
 
 use super::names::{NameId, Names, OTHER};
 use crate::{
-    observe::{Ended, ErrorType, Side, grpc_status_name},
+    observe::{Ended, ErrorType, Side, grpc_status_name, method::METHODS},
     rejection::Protocol,
     telemetry::{Instrument, instruments},
 };
-
-/// The methods of RFC 9110 and RFC 5789, and all others.
-pub(super) const METHODS: [&str; 10] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", OTHER,
-];
-
-/// The number of a method in [`METHODS`].
-pub(super) fn method(method: &Method) -> u8 {
-    match *method {
-        Method::GET => 0,
-        Method::HEAD => 1,
-        Method::POST => 2,
-        Method::PUT => 3,
-        Method::DELETE => 4,
-        Method::CONNECT => 5,
-        Method::OPTIONS => 6,
-        Method::TRACE => 7,
-        Method::PATCH => 8,
-        _ => 9,
-    }
-}
 
 /// What is known of a call when it begins.
 #[derive(Clone, Copy, Debug)]

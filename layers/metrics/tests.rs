@@ -6,11 +6,11 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use super::{
     CallMetrics,
     names::Names,
-    series::{Kind, METHODS, Spoken},
+    series::{Kind, Spoken},
 };
 use crate::{
     context::Cancelled,
-    observe::{At, Ended, ErrorType, Observer, Side},
+    observe::{At, Ended, ErrorType, Observer, Side, method::METHODS},
     outcome::Outcome,
     rejection::Reason,
     telemetry::ProcessEvent,

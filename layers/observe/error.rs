@@ -71,7 +71,7 @@ impl ErrorType {
     ) -> Option<Self> {
         match outcome {
             Outcome::Success => {}
-            Outcome::Failure(failure) => return Some(Self::of_class(failure.class)),
+            Outcome::Failure(failure) => return Some(failure.class.into()),
             Outcome::Rejected(rejection) => return Some(Self::Rejected(rejection.reason())),
             Outcome::Cancelled(why) => return Some(Self::Cancelled(*why)),
         }
@@ -80,12 +80,15 @@ impl ErrorType {
         }
         match (grpc_status, status) {
             (Some(0), _) | (None, None) => None,
-            (Some(status), _) => Some(Self::of_class(Class::Grpc(status))),
+            (Some(status), _) => Some(Class::Grpc(status).into()),
             (None, Some(status)) => status.is_client_error().then_some(Self::Http(status)),
         }
     }
+}
 
-    const fn of_class(class: Class) -> Self {
+/// Of a failure of this class.
+impl From<Class> for ErrorType {
+    fn from(class: Class) -> Self {
         match class {
             Class::Http(status) => Self::Http(status),
             Class::Grpc(status @ 0..=16) => Self::Grpc(status),

@@ -111,7 +111,7 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Self { inner, layer } = self;
-        if !O::LISTENS {
+        if !layer.observer.listens() {
             return ObserveFuture {
                 telling: Telling::silent(),
                 inner: inner.call(request),
@@ -156,6 +156,13 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let Self { inner, layer } = self;
+        if !layer.observer.listens() {
+            return ObserveFuture {
+                telling: Telling::silent(),
+                inner: inner.call(request),
+                protocol: Typed::default(),
+            };
+        }
         let began = Began {
             side: layer.side,
             protocol: None,
@@ -198,6 +205,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let output = ready!(this.telling.enter(|| this.inner.poll(cx)));
+        if this.telling.is_silent() {
+            // What nobody is told is not moved either.
+            return Poll::Ready(output.map(|response| Tracked::ended(response, |body| body)));
+        }
         let mut telling = mem::replace(this.telling, Telling::silent());
         Poll::Ready(match output {
             Ok(response) => Ok(telling.follow(response, this.protocol)),

@@ -45,6 +45,7 @@
 
 mod error;
 mod layer;
+pub(crate) mod method;
 mod observer;
 mod telling;
 

@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use super::ErrorType;
+use super::{
+    ErrorType,
+    method::{self, METHODS},
+};
 use crate::{
     context::Head,
     outcome::Outcome,
@@ -26,8 +29,15 @@ pub trait Observer {
     /// What it keeps of a call while it runs: a span, what it is counted under. `()` for nothing.
     type Call;
 
-    /// Whether it wants to be told at all. Where not, no clock is read and no body followed.
+    /// Whether it ever wants to be told. Where not, the layer is as if it were not there.
     const LISTENS: bool = true;
+
+    /// Whether it wants to be told of a call that begins now. Where not, no clock is read and no body followed. Asked once for each
+    /// call.
+    #[inline]
+    fn listens(&self) -> bool {
+        Self::LISTENS
+    }
 
     /// A call begins.
     fn began(&self, began: &Began<'_>) -> Self::Call;
@@ -68,6 +78,31 @@ pub struct Began<'a> {
     pub head: Option<Head<'a>>,
     /// What the user's [function](super::ObserveLayer::route) calls its route: one of few.
     pub route: Option<&'a str>,
+}
+
+impl<'a> Began<'a> {
+    /// The method as the attribute `http.request.method` has it: one of RFC 9110's and RFC 5789's, all others are `_OTHER`. `None`: it is
+    /// not HTTP.
+    pub fn method(&self) -> Option<&'static str> {
+        let number = method::number(self.head?.method);
+        METHODS.get(usize::from(number)).copied()
+    }
+
+    /// The RPC system as the attribute `rpc.system.name` has it: `grpc`, `connectrpc`. `None`: it is no RPC.
+    pub fn rpc_system(&self) -> Option<&'static str> {
+        match self.protocol? {
+            Protocol::Http | Protocol::HttpHead => None,
+            Protocol::ConnectUnary | Protocol::ConnectStreaming(_) => Some("connectrpc"),
+            _ => Some("grpc"),
+        }
+    }
+
+    /// The RPC's method as the attribute `rpc.method` has it, `pkg.Service/Method`: the route, where it is one. `None`: it is no RPC, or has
+    /// no route.
+    pub fn rpc_method(&self) -> Option<&'a str> {
+        self.rpc_system()?;
+        Some(self.route?.trim_start_matches('/'))
+    }
 }
 
 /// Whether a call is answered here or made here.
@@ -145,6 +180,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
 
     const LISTENS: bool = A::LISTENS || B::LISTENS;
 
+    #[inline]
+    fn listens(&self) -> bool {
+        self.0.listens() || self.1.listens()
+    }
+
     fn began(&self, began: &Began<'_>) -> Self::Call {
         (self.0.began(began), self.1.began(began))
     }
@@ -173,6 +213,11 @@ impl<O: Observer> Observer for Option<O> {
     type Call = Option<O::Call>;
 
     const LISTENS: bool = O::LISTENS;
+
+    #[inline]
+    fn listens(&self) -> bool {
+        self.as_ref().is_some_and(O::listens)
+    }
 
     fn began(&self, began: &Began<'_>) -> Self::Call {
         self.as_ref().map(|observer| observer.began(began))
@@ -208,6 +253,11 @@ impl<O: Observer> Observer for Arc<O> {
     type Call = O::Call;
 
     const LISTENS: bool = O::LISTENS;
+
+    #[inline]
+    fn listens(&self) -> bool {
+        (**self).listens()
+    }
 
     #[inline]
     fn began(&self, began: &Began<'_>) -> Self::Call {

@@ -35,10 +35,14 @@ impl<O: Observer> Telling<O> {
         Self(None)
     }
 
-    /// A call begins, unless nobody listens.
+    pub(super) const fn is_silent(&self) -> bool {
+        !O::LISTENS || self.0.is_none()
+    }
+
+    /// A call begins, of which the observer wants to be told.
     #[inline]
     pub(super) fn began(observer: &Arc<O>, began: &Began<'_>, now: Instant) -> Self {
-        Self(O::LISTENS.then(|| Call {
+        Self(Some(Call {
             kept: observer.began(began),
             observer: observer.clone(),
             side: began.side,
@@ -61,9 +65,12 @@ impl<O: Observer> Telling<O> {
     pub(super) fn enter<R>(&mut self, poll: impl FnOnce() -> R) -> R {
         let Some(call) = self.call() else { return poll() };
         call.is_polled = true;
-        let listening = Listening::begin();
-        let output = call.observer.enter(&mut call.kept, poll);
-        listening.hear(|event| call.observer.event(&mut call.kept, event));
+        let hearing = Hearing {
+            listening: Some(Listening::begin()),
+            call,
+        };
+        let output = hearing.call.observer.enter(&mut hearing.call.kept, poll);
+        drop(hearing);
         call.is_polled = false;
         output
     }
@@ -101,6 +108,22 @@ impl<O: Observer> Telling<O> {
     pub(super) fn end(&mut self, outcome: Outcome) {
         if let Some(call) = self.0.take() {
             call.end(outcome);
+        }
+    }
+}
+
+/// Tells what happened in a poll when that is over, by a panic too.
+struct Hearing<'a, O: Observer> {
+    listening: Option<Listening>,
+    call: &'a mut Call<O>,
+}
+
+impl<O: Observer> Drop for Hearing<'_, O> {
+    #[inline]
+    fn drop(&mut self) {
+        let Call { observer, kept, .. } = &mut *self.call;
+        if let Some(listening) = self.listening.take() {
+            listening.hear(|event| observer.event(kept, event));
         }
     }
 }

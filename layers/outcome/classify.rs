@@ -123,6 +123,10 @@ impl SoFar {
 /// `None`: the status is still to come.
 fn of_grpc_head<B>(response: &Response<B>) -> Option<Outcome> {
     if response.headers().contains_key("grpc-status") {
+        #[cfg(feature = "tonic")]
+        if let Some(rejection) = of_status(response) {
+            return Some(of_rejection(rejection));
+        }
         Some(of_grpc(response.headers()))
     } else if response.status() == StatusCode::OK {
         None
@@ -130,6 +134,13 @@ fn of_grpc_head<B>(response: &Response<B>) -> Option<Outcome> {
         // A proxy answered: gRPC's `http-grpc-status-mapping.md` judges it by its HTTP status.
         Some(of_http(response.status(), response.headers()))
     }
+}
+
+/// The rejection that a handler or an interceptor of tonic's made a status of: the status rides in its answer.
+#[cfg(feature = "tonic")]
+fn of_status<B>(response: &Response<B>) -> Option<&Rejection> {
+    use crate::rejection::ResponseExt;
+    response.extensions().get::<tonic::Status>()?.rejection()
 }
 
 impl<S: Settle> Watch for Classified<S> {
@@ -143,7 +154,7 @@ impl<S: Settle> Watch for Classified<S> {
 }
 
 /// What one of us said: that the caller had left is a departure, all else a rejection.
-fn of_rejection(rejection: &Rejection) -> Outcome {
+pub(crate) fn of_rejection(rejection: &Rejection) -> Outcome {
     match rejection.reason() {
         Reason::Cancelled => Outcome::Cancelled(Cancelled::Disconnected),
         _ => Outcome::Rejected(rejection.clone()),
@@ -223,6 +234,11 @@ impl<S: Settle> Held<S> {
         if let Some(settle) = mem::take(&mut self.0) {
             settle.settle(outcome);
         }
+    }
+
+    /// It, until it is settled.
+    pub(crate) fn held(&mut self) -> Option<&mut S> {
+        self.0.as_mut()
     }
 
     /// Hands it on to who settles it now.

@@ -37,7 +37,7 @@ mod tests;
 
 use http::{HeaderMap, StatusCode};
 
-pub(crate) use self::classify::{Held, SoFar, of_any, of_head, wall_clock};
+pub(crate) use self::classify::{Held, SoFar, of_any, of_head, of_rejection, wall_clock};
 #[cfg(feature = "reqwest")]
 pub(crate) use self::delivery::Unconnected;
 #[cfg(feature = "hyper")]

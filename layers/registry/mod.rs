@@ -86,6 +86,19 @@ fn collect(is_wanted: impl Fn(&Living) -> bool) -> Vec<Work> {
     all
 }
 
+/// How much is alive of this root, by the places of [`Kind::ALL`].
+pub(crate) fn count_of(root: &Arc<Root>) -> [u64; Kind::ALL.len()] {
+    let mut counts = [0; Kind::ALL.len()];
+    for shard in &LIVE {
+        for (_, living) in lock(shard).iter() {
+            if living.root.as_ref().is_some_and(|of| Arc::ptr_eq(of, root)) {
+                counts[living.work.kind as usize] += 1;
+            }
+        }
+    }
+    counts
+}
+
 /// Ends all that is alive of this root and can be made to end.
 pub(crate) fn end_all(root: &Arc<Root>) {
     for shard in &LIVE {

@@ -31,3 +31,17 @@ fn who_starts_what_is_its_owner() {
     drop((outer, inner, beside));
     assert!(snapshot_of(&root).is_empty());
 }
+
+#[test]
+fn each_kind_is_counted_at_its_own_place() {
+    for (at, kind) in Kind::ALL.into_iter().enumerate() {
+        assert_eq!(kind as usize, at);
+        let root = Root::new();
+        let entry = enter(kind, "counted", None, Some(root.clone()));
+        let mut counts = [0; Kind::ALL.len()];
+        counts[at] = 1;
+        assert_eq!(count_of(&root), counts);
+        drop(entry);
+        assert_eq!(count_of(&root), [0; Kind::ALL.len()]);
+    }
+}

@@ -29,6 +29,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Each at its own place.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Connection,
+        Self::Request,
+        Self::Task,
+        Self::Shield,
+        Self::Detached,
+        Self::Blocking,
+        Self::Critical,
+        Self::Worker,
+        Self::Job,
+        Self::Hook,
+    ];
+
     /// The kind as a metric's attribute has it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -35,13 +35,25 @@ impl Rejection {
             Protocol::ConnectUnary => self.connect_unary(),
             Protocol::ConnectStreaming(content_type) => self.connect_streaming(content_type),
         };
-        if let Some(headers) = &self.headers {
-            for (name, value) in headers.iter() {
-                response.headers_mut().entry(name).or_insert_with(|| value.clone());
-            }
-        }
+        self.add_headers(response.headers_mut());
         response.extensions_mut().insert(self);
         response
+    }
+
+    /// What of it is metadata in gRPC: all of the answer's headers but its status.
+    #[cfg(feature = "tonic")]
+    pub(crate) fn grpc_metadata(&self) -> HeaderMap {
+        let mut headers = grpc_headers(self);
+        self.add_headers(&mut headers);
+        headers.remove(GRPC_STATUS);
+        headers.remove(GRPC_MESSAGE);
+        headers
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in self.headers.iter().flat_map(|own| own.iter()) {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
     }
 
     fn http(&self) -> Response<Bytes> {
@@ -101,6 +113,21 @@ impl Rejection {
         push_escaped(&mut json, self.message());
         json.push_str("\"}");
         json.into()
+    }
+}
+
+impl Protocol {
+    /// Whether an answer with these headers can be one of this protocol. Plain HTTP has them all.
+    pub(super) fn is_of(&self, headers: &HeaderMap) -> bool {
+        let ours = match self {
+            Self::Http | Self::HttpHead => return true,
+            Self::ConnectUnary => JSON,
+            Self::Grpc(content_type)
+            | Self::GrpcWeb(content_type)
+            | Self::GrpcWebText(content_type)
+            | Self::ConnectStreaming(content_type) => content_type.into(),
+        };
+        headers.get(CONTENT_TYPE) == Some(&ours)
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderName, HeaderValue, Request, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body::Body;
 use pin_project::pin_project;
 use tower_layer::Layer;
@@ -48,7 +51,8 @@ pub enum Render {
 /// ```
 ///
 /// It touches the answers that carry a [`Rejection`], and of those only the ones in plain HTTP: the other protocols leave no
-/// choice. `poll_ready` is the inner service's.
+/// choice. One that was made in plain HTTP for a request of another protocol, by a handler that did not know, is made anew in that.
+/// `poll_ready` is the inner service's.
 #[derive(Clone, Debug, Default)]
 pub struct RenderLayer {
     render: Render,
@@ -110,11 +114,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let protocol = Protocol::of(&request);
+        let renders = self
+            .layer
+            .changes()
+            .then(|| (self.layer.clone(), Protocol::of(&request)));
         RenderFuture {
             inner: self.inner.call(request),
-            layer: self.layer.clone(),
-            protocol,
+            renders,
         }
     }
 }
@@ -125,8 +131,8 @@ where
 pub struct RenderFuture<F> {
     #[pin]
     inner: F,
-    layer: RenderLayer,
-    protocol: Protocol,
+    /// How, and for whom. `None`: as it is.
+    renders: Option<(RenderLayer, Protocol)>,
 }
 
 impl<F, ResBody, E> Future for RenderFuture<F>
@@ -138,14 +144,20 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        let Some(rejection) = response.extensions().get::<Rejection>().cloned() else {
-            return Poll::Ready(Ok(response.map(Reply::inner)));
-        };
-        Poll::Ready(Ok(this.layer.render(&rejection, this.protocol, response)))
+        let rejection = response.extensions().get::<Rejection>();
+        Poll::Ready(Ok(match this.renders.as_ref().zip(rejection.cloned()) {
+            Some(((layer, protocol), rejection)) => layer.render(&rejection, protocol, response),
+            None => response.map(Reply::inner),
+        }))
     }
 }
 
 impl RenderLayer {
+    /// Whether it renders anything otherwise than it is.
+    fn changes(&self) -> bool {
+        self.rejected_by.is_some() || !matches!(self.render, Render::Text)
+    }
+
     fn render<B>(&self, rejection: &Rejection, protocol: &Protocol, response: Response<B>) -> Response<Reply<B>> {
         let (mut head, inner) = response.into_parts();
         if let Some(name) = &self.rejected_by {
@@ -161,6 +173,15 @@ impl RenderLayer {
             (Protocol::Http | Protocol::HttpHead, Render::With(renderer)) => {
                 let mut response = Response::from_parts(head, ours(rejection.message()));
                 renderer(rejection, &mut response);
+                response
+            }
+            (protocol, _) if !protocol.is_of(&head.headers) => {
+                let mut response = rejection.clone().into_response(protocol);
+                let made = [CONTENT_TYPE, CONTENT_LENGTH];
+                for (name, value) in head.headers.iter().filter(|(name, _)| !made.contains(name)) {
+                    let entry = response.headers_mut().entry(name);
+                    entry.or_insert_with(|| value.clone());
+                }
                 response
             }
             _ => return Response::from_parts(head, Reply::inner(inner)),

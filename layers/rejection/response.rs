@@ -30,7 +30,7 @@ use super::Rejection;
 /// ```
 ///
 /// Only the layers of this process are seen: what an upstream's layers said is an answer like any other. A generated gRPC client
-/// makes a status of the answer and keeps nothing else of it.
+/// makes a status of the answer and keeps nothing else of it, unless the stack is in a [`ClientLayer`](crate::tonic::ClientLayer).
 pub trait ResponseExt: Sized {
     /// The rejection that this answer is, if a layer made it.
     fn rejection(&self) -> Option<&Rejection>;

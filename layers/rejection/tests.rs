@@ -272,3 +272,36 @@ async fn a_renderer_of_ones_own_changes_what_it_likes() {
         (StatusCode::OK, &"14".parse().unwrap())
     );
 }
+
+#[tokio::test]
+async fn an_answer_made_without_knowing_the_protocol_is_made_anew_in_it() {
+    let unknowing = ServiceBuilder::new()
+        .layer(RenderLayer::new(Render::Problem))
+        .service_fn(|_: Request<()>| async {
+            let rejection = Rejection::new(Reason::Quota, "handler").do_not_retry();
+            let mut answer = rejection.into_response(&Protocol::Http).map(Full::new);
+            answer.headers_mut().insert("x-own", "stays".parse().unwrap());
+            Ok::<_, BoxError>(answer)
+        });
+    let ask = |content_type: &str| {
+        let request = Request::post("/p.S/M").header("content-type", content_type);
+        unknowing.clone().oneshot(request.body(()).unwrap())
+    };
+    let grpc = ask("application/grpc+proto").await.unwrap();
+    assert_eq!(grpc.status(), 200);
+    assert!(grpc.extensions().get::<Rejection>().is_some());
+    for (name, value) in [
+        ("content-type", "application/grpc+proto"),
+        ("grpc-status", "8"),
+        ("grpc-retry-pushback-ms", "-1"),
+        ("x-own", "stays"),
+    ] {
+        assert_eq!(grpc.headers()[name], value);
+    }
+    assert!(http_body::Body::is_end_stream(grpc.body()));
+    let plain = ask("application/json").await.unwrap();
+    assert_eq!(
+        (plain.status().as_u16(), &plain.headers()["x-should-retry"]),
+        (429, &"false".parse().unwrap())
+    );
+}

@@ -32,6 +32,41 @@
 //! Without [`ClientLayer`] the stack is one of `http::Request`, with a body of any type, and of `http::Response`. Whether an answer
 //! is the upstream's or a layer's own is told by [`ResponseExt`], for both kinds of response.
 //!
+//! # With reqwest-middleware
+//!
+//! A `ClientWithMiddleware` is a service of reqwest's types, too, and so what [`TransportLayer`] goes around. Middleware that signs, logs or
+//! traces stays where it is, below the layers, and sees each attempt. What tries again or limits should go: a retry within a
+//! retry multiplies, and neither knows the other's budget.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use buttress::{RetryLayer, reqwest::{ClientLayer, TransportLayer}};
+//! use reqwest_middleware::ClientBuilder;
+//! use tower::ServiceBuilder;
+//! # use axum::{Router, http::{HeaderMap, StatusCode}, routing::get};
+//! # let app = Router::new().route("/", get(|headers: HeaderMap| async move {
+//! #     match headers.get("x-retry-attempt") {
+//! #         None => Err((StatusCode::SERVICE_UNAVAILABLE, [("retry-after-ms", "20")])),
+//! #         Some(_) => Ok("hello"),
+//! #     }
+//! # }));
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # tokio::spawn(axum::serve(listener, app).into_future());
+//!
+//! let http = reqwest::Client::builder().retry(reqwest::retry::never()).build()?;
+//! let client = ServiceBuilder::new()
+//!     .layer(ClientLayer::new())
+//!     .layer(RetryLayer::http())
+//!     .layer(TransportLayer::new())
+//!     .service(ClientBuilder::new(http.clone()).build()); // with its middleware
+//!
+//! // The server at this address answers 503 first, and says when to come back.
+//! let request = http.get(format!("http://{address}/")).build()?;
+//! assert_eq!(client.send(request).await?.text().await?, "hello"); // the error is `reqwest_middleware::Error`
+//! # Ok(()) }
+//! ```
+//!
 //! # What is guaranteed
 //!
 //! - **The error stays** reqwest's. A request that cannot be translated fails by its own error, as it does in reqwest.
@@ -58,6 +93,7 @@
 mod body;
 mod client;
 mod direct;
+mod preset;
 mod transport;
 
 use http::Extensions;

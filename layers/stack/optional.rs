@@ -28,6 +28,9 @@ use crate::body::BoxError;
 /// }
 /// # app(None);
 /// ```
+///
+/// Its service has both sides in its type, so each one within another doubles what the compiler has to look at: two or three are nothing,
+/// six take minutes. The stacks of [`server`](super::server) and [`client`](super::client) leave out any of their layers for nothing.
 pub const fn optional<L>(layer: Option<L>) -> OptionalLayer<L> {
     OptionalLayer(layer)
 }

@@ -53,6 +53,12 @@ instruments! {
         "Calls that were not sent, for want of time.";
     CALL_WITHOUT_DEADLINE: Counter "buttress.deadline.missing", "{call}", ["name"],
         "Calls without a deadline, where one is required.";
+    CRITICALITY_INVALID: Counter "buttress.criticality.invalid", "{request}", ["name"],
+        "Requests with a criticality that could not be read.";
+    CRITICALITY_CAPPED: Counter "buttress.criticality.capped", "{request}", ["name"],
+        "Requests that asked to matter more than their caller may.";
+    DRAIN_REJECTED: Counter "buttress.drain.rejected", "{request}", ["name"],
+        "Requests that came after the drain had started.";
     LIMIT: Gauge "buttress.limit.concurrency", "{request}", ["name"], "How many may be in flight.";
     LIMIT_IN_FLIGHT: Gauge "buttress.limit.in_flight", "{request}", ["name"], "How many are in flight.";
     LIMIT_QUEUED: Gauge "buttress.limit.queued", "{request}", ["name", "band"], "How many wait.";
@@ -92,6 +98,10 @@ instruments! {
         "How likely the next call is not made, 0 to 1.";
     THROTTLE_REJECTED: Counter "buttress.throttle.rejected", "{call}", ["target"],
         "Calls that were not made at a destination that rejects many.";
+    FALLBACK_ANSWERS: Counter "buttress.fallback.answers", "{call}", ["name", "outcome"],
+        "Calls that failed and were to be answered otherwise, by what became of that.";
+    FAULT_ENABLED: Gauge "buttress.fault.enabled", "1", ["name"], "1 while faults are injected.";
+    FAULT_INJECTED: Counter "buttress.fault.injected", "{fault}", ["name", "fault"], "Faults that were injected, by kind.";
 
     // The process.
     WORKER_QUEUE_DEPTH: Gauge "buttress.worker.queue.depth", "{job}", ["worker"], "Jobs that wait.";

@@ -75,7 +75,7 @@ fn told(at: usize) -> Option<Event> {
     EVENTS.try_with(get).ok().flatten()
 }
 
-/// By a panic too: what it leaves unheard is nobody's.
+/// What it leaves unheard is nobody's.
 impl Drop for Listening {
     #[inline]
     fn drop(&mut self) {

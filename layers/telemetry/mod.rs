@@ -12,7 +12,8 @@
 //!
 //! # Measures
 //!
-//! What can be measured is [`Measured`]: limits, budgets, breakers, queues, the process. It reports its values to a [`Report`], under the
+//! What can be measured is [`Measured`]: limits, budgets, breakers, queues, the process. (A timeout, a shield or a cancellation has no
+//! state to be asked for: what they do is told of the call.) It reports its values to a [`Report`], under the
 //! names of its [`Instrument`]s, which carry their unit and what they mean.
 //!
 //! ```

@@ -15,10 +15,14 @@ use serde_json::Value;
 use crate::metrics::{family, under_load};
 
 /// What a gateway has none of, or tells only when it is about to be gone. The table of instruments knows it.
-const ELSEWHERE: [&str; 4] = [
+const ELSEWHERE: [&str; 8] = [
+    "buttress.drain.",
+    "buttress.fallback.",
+    "buttress.fault.",
     "buttress.job.",
-    "buttress.ready",
+    "buttress.shed.",
     "buttress.shutdown.",
+    "buttress.throttle.",
     "buttress.worker.",
 ];
 
@@ -105,7 +109,7 @@ fn each_panel_says_what_it_shows() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn each_query_asks_for_what_the_gateway_tells() {
     let (gateway, _) = under_load().await;
     let page = gateway.page().await;
@@ -124,7 +128,7 @@ async fn each_query_asks_for_what_the_gateway_tells() {
         }
     }
 
-    let dashboard = dashboard();
+    let (dashboard, mut asked) = (dashboard(), BTreeSet::new());
     for panel in panels(&dashboard) {
         for target in panel["targets"].as_array().unwrap() {
             let text = target["expr"].as_str().unwrap();
@@ -142,6 +146,13 @@ async fn each_query_asks_for_what_the_gateway_tells() {
             assert!(query.grouped_by.is_subset(&known), "{text}");
             let legend = placeholders(target["legendFormat"].as_str().unwrap());
             assert!(legend.is_subset(&query.grouped_by), "{text}: {legend:?}");
+            asked.extend(query.metrics);
         }
+    }
+    // Nothing is measured that nobody looks at.
+    for instrument in INSTRUMENTS {
+        let (family, _) = family(instrument);
+        let shown = ["", "_sum", "_count", "_bucket"].map(|part| format!("{family}{part}"));
+        assert!(shown.iter().any(|name| asked.contains(name)), "no panel shows {family}");
     }
 }

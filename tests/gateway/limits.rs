@@ -12,7 +12,7 @@ use crate::gateway_process::{Answer, Gateway, client, empty, fails, header, http
 
 // === the command line ===
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn an_option_that_makes_no_sense_is_an_error_that_names_it() {
     for (option, value) in [
         ("--limit", "some"),
@@ -41,7 +41,7 @@ async fn an_option_that_makes_no_sense_is_an_error_that_names_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn an_option_without_the_one_it_is_for_is_an_error_that_names_both() {
     for (args, both) in [
         (&["--limit", "off", "--queue", "1"][..], ["--limit", "--queue"]),
@@ -78,7 +78,7 @@ async fn begin(request: request::Builder) -> Response<Incoming> {
         .unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_place_is_held_until_the_body_has_ended() {
     let (url, mut senders) = streaming().await;
     let gateway = Gateway::with(&["--upstream", &url, "--limit", "fixed:1", "--queue", "0"]).await;
@@ -102,7 +102,7 @@ async fn a_place_is_held_until_the_body_has_ended() {
     assert_eq!(begin(gateway.get("/")).await.status(), 200);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn what_is_off_limits_nothing_and_tells_nothing() {
     let (url, _senders) = streaming().await;
     let gateway = Gateway::with(&["--upstream", &url, "--limit", "off"]).await;
@@ -116,7 +116,7 @@ async fn what_is_off_limits_nothing_and_tells_nothing() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_criticality_is_believed_where_its_header_is_named() {
     for (named, counts_as) in [(true, "sheddable"), (false, "critical")] {
         let (url, _senders) = streaming().await;
@@ -161,7 +161,7 @@ async fn forwarded(gateway: &Gateway, addresses: &str) -> Answer {
     http1(gateway.get("/").header("x-forwarded-for", addresses)).await
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn who_asks_too_often_is_told_when_to_come_back() {
     let gateway = at("1/h", &[]).await;
     assert_eq!(http1(gateway.get("/")).await.head.status, 200);
@@ -186,7 +186,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
         .await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_burst_is_what_may_come_at_once() {
     let gateway = at("9/h:2", &[]).await;
     let mut statuses = Vec::new();
@@ -196,14 +196,14 @@ async fn a_burst_is_what_may_come_at_once() {
     assert_eq!(statuses, [200, 200, 429]);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_forged_address_changes_nothing() {
     let gateway = at("1/h", &[]).await;
     assert_eq!(forwarded(&gateway, "192.0.2.1").await.head.status, 200);
     assert_eq!(forwarded(&gateway, "192.0.2.2").await.head.status, 429);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn behind_a_trusted_hop_a_client_is_whom_that_one_names() {
     let gateway = at("1/h", &["--trusted-hops", "1"]).await;
     assert_eq!(forwarded(&gateway, "192.0.2.1").await.head.status, 200);

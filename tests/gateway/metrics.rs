@@ -27,7 +27,7 @@ async fn answering() -> String {
     format!("http://{address}")
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn each_ending_is_counted_once() {
     let upstream = answering().await;
     let (_socket, dead) = dead();
@@ -124,7 +124,7 @@ pub(crate) fn family(instrument: &Instrument) -> (String, SampleType) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn the_page_is_what_the_table_says_and_no_more() {
     let (gateway, upstreams) = under_load().await;
     let page: Page = gateway.page().await;
@@ -154,4 +154,39 @@ async fn the_page_is_what_the_table_says_and_no_more() {
     let names: Vec<_> = page.labels().remove("name").into_iter().flatten().collect();
     assert_eq!(names, ["gateway"]);
     assert!(page.has("http_server_active_requests 0"), "{page:#?}");
+}
+
+#[tokio::test]
+async fn a_log_has_a_line_for_each_end_and_each_event() {
+    let (_socket, dead) = dead();
+    let (mut gateway, mut log) = Gateway::logging(&["--log", "--upstream", &dead, "--retry", "1"]).await;
+    http1(gateway.get("/secret?token=secret")).await;
+    gateway.signal("TERM").await;
+    let mut lines = Vec::new();
+    while let Some(line) = soon(log.next_line()).await.unwrap() {
+        lines.push(line);
+    }
+    assert_eq!(gateway.exit_code().await, Some(0));
+    for words in [
+        &[
+            "request{otel.name=GET otel.kind=\"server\"",
+            "rejected layer=\"gateway\"",
+        ][..],
+        &[
+            "call{otel.name=GET otel.kind=\"client\"",
+            "error.type=transport",
+            "close",
+        ],
+        &[
+            "request{otel.name=GET",
+            "error.type=unreachable",
+            "buttress.outcome=\"rejected\"",
+            "close",
+        ],
+        &["phase ended", "phase=\"draining\""],
+    ] {
+        let said = |line: &String| words.iter().all(|word| line.contains(word));
+        assert!(lines.iter().any(said), "{words:?} are not in {lines:#?}");
+    }
+    assert!(!lines.iter().any(|line| line.contains("secret")), "{lines:#?}");
 }

@@ -50,7 +50,7 @@ async fn send(gateway: &Gateway, method: Method, body: Body) -> crate::gateway_p
     read(soon(client(false).request(request)).await.unwrap()).await
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn an_option_that_makes_no_sense_is_an_error_that_names_it() {
     for (option, value) in [
         ("--retry", "0"),
@@ -70,7 +70,7 @@ async fn an_option_that_makes_no_sense_is_an_error_that_names_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn what_fails_is_tried_again_with_its_body() {
     let (url, calls) = flaky(503, |call| call < 2).await;
     let gateway = Gateway::before(&[&url]).await;
@@ -88,7 +88,7 @@ async fn what_fails_is_tried_again_with_its_body() {
         .await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_dead_upstream_is_passed_over() {
     let (_socket, dead) = dead();
     let (url, _) = flaky(200, |_| false).await;
@@ -99,7 +99,7 @@ async fn a_dead_upstream_is_passed_over() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn what_may_have_been_done_is_not_done_again() {
     let (url, calls) = flaky(503, |_| true).await;
     let gateway = Gateway::before(&[&url]).await;
@@ -109,7 +109,7 @@ async fn what_may_have_been_done_is_not_done_again() {
     assert_eq!(header(&answer.head.headers, "x-should-retry"), None);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn without_retries_there_are_none() {
     let (url, calls) = flaky(503, |_| true).await;
     let gateway = Gateway::with(&["--upstream", &url, "--retry", "1"]).await;
@@ -117,7 +117,7 @@ async fn without_retries_there_are_none() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn the_budget_bounds_what_is_tried_again() {
     let (url, calls) = flaky(503, |_| true).await;
     let gateway = Gateway::with(&["--upstream", &url, "--retry-budget", "0.05"]).await;
@@ -133,7 +133,7 @@ async fn the_budget_bounds_what_is_tried_again() {
     assert!((218..=most).contains(&attempts), "{attempts}, not {most}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_slow_request_gets_a_second_attempt_beside_it() {
     let calls = Arc::new(AtomicUsize::new(0));
     let address = upstream(move |_: Request<Incoming>| {
@@ -156,7 +156,7 @@ async fn a_slow_request_gets_a_second_attempt_beside_it() {
         .await;
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_breaker_leaves_an_upstream_alone_that_keeps_failing() {
     let (url, calls) = flaky(500, |_| true).await;
     let gateway = Gateway::with(&["--upstream", &url, "--breaker"]).await;
@@ -174,7 +174,7 @@ async fn a_breaker_leaves_an_upstream_alone_that_keeps_failing() {
 
 /// Three tiers, each of which tries three times. What was 27 attempts at the bottom is a tenth more than there were requests, and what the
 /// budget has at first.
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn three_tiers_above_a_dead_one_do_not_multiply() {
     let (url, calls) = flaky(503, |_| true).await;
     let bottom = Gateway::before(&[&url]).await;
@@ -195,7 +195,7 @@ async fn three_tiers_above_a_dead_one_do_not_multiply() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn three_tiers_hide_a_fault_in_a_hundred() {
     let (url, calls) = flaky(503, |call| call % 100 == 50).await;
     let bottom = Gateway::before(&[&url]).await;

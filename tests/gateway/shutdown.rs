@@ -30,7 +30,7 @@ async fn ready(gateway: &Gateway) -> u16 {
     http1(request).await.head.status.as_u16()
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn an_option_that_makes_no_sense_is_an_error_that_names_it() {
     for (option, value) in [("--ready-delay", "soon"), ("--shutdown-budget", "1 fortnight ago")] {
         let (code, message) = fails(&[option, value]).await;
@@ -41,7 +41,7 @@ async fn an_option_that_makes_no_sense_is_an_error_that_names_it() {
     assert_eq!(code, Some(1));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn with_nothing_to_do_it_ends_at_once() {
     let mut gateway = Gateway::before(&[]).await;
     assert_eq!(ready(&gateway).await, 200);
@@ -49,7 +49,7 @@ async fn with_nothing_to_do_it_ends_at_once() {
     assert_eq!(gateway.exit_code().await, Some(0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn it_says_that_it_is_not_ready_and_still_serves() {
     let (url, answers, mut asked) = held().await;
     let mut gateway = Gateway::with(&["--upstream", &url, "--ready-delay", "2s"]).await;
@@ -64,7 +64,7 @@ async fn it_says_that_it_is_not_ready_and_still_serves() {
     assert_eq!(gateway.exit_code().await, Some(0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn what_is_in_flight_is_answered() {
     let (url, answers, mut asked) = held().await;
     let mut gateway = Gateway::before(&[&url]).await;
@@ -89,7 +89,7 @@ async fn what_is_in_flight_is_answered() {
     assert_eq!(gateway.exit_code().await, Some(0));
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn what_does_not_end_is_aborted_when_the_budget_is_spent() {
     let (_send, body) = Channel::<Bytes>::new(1);
     let body = std::sync::Arc::new(std::sync::Mutex::new(Some(body)));
@@ -108,7 +108,7 @@ async fn what_does_not_end_is_aborted_when_the_budget_is_spent() {
     assert!(soon(streaming.into_body().collect()).await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_second_signal_does_not_wait() {
     let (url, _answers, mut asked) = held().await;
     let mut gateway = Gateway::before(&[&url]).await;
@@ -123,7 +123,7 @@ async fn a_second_signal_does_not_wait() {
     assert!(soon(asking).await.unwrap().is_err());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn what_lives_is_shown_and_what_stops_it() {
     let (url, answers, mut asked) = held().await;
     let gateway = Gateway::before(&[&url]).await;

@@ -198,12 +198,12 @@ async fn socket(State(ending): State<Ending>, mut request: Request) -> Response 
 async fn grpc(ending: Ending) -> Router {
     let (mut reporter, service) = tonic_health::server::health_reporter();
     reporter.set_service_status("work", ServingStatus::Serving).await;
-    let context = ending.life.context();
-    drop(context.spawn("health", async move {
-        ending.life.draining().await;
-        if !ending.is_stuck {
+    // Where all is stuck there is no such task: it would end as the drain begins, and be there or not when that is cut short.
+    if !ending.is_stuck {
+        drop(ending.life.context().spawn("health", async move {
+            ending.life.draining().await;
             reporter.clear_service_status("work").await;
-        }
-    }));
+        }));
+    }
     tonic::service::Routes::new(service).into_axum_router()
 }

@@ -1,5 +1,7 @@
 //! The gateway as a process, upstreams for it, and a client.
 
+#[path = "leakless.rs"]
+pub(crate) mod leakless;
 #[path = "page.rs"]
 mod page;
 
@@ -25,7 +27,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines},
     net::{TcpListener, TcpSocket, TcpStream},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
     time::timeout,
 };
 
@@ -86,8 +88,20 @@ impl Gateway {
 
     /// Starts one with these arguments, on free ports.
     pub(crate) async fn with(args: &[&str]) -> Self {
+        Self::start(args, Stdio::null()).await
+    }
+
+    /// The same, and what it writes to its standard error. To be read, for it waits where nobody does.
+    pub(crate) async fn logging(args: &[&str]) -> (Self, Lines<BufReader<ChildStderr>>) {
+        let mut gateway = Self::start(args, Stdio::piped()).await;
+        let stderr = gateway.child.stderr.take().unwrap();
+        (gateway, BufReader::new(stderr).lines())
+    }
+
+    async fn start(args: &[&str], stderr: Stdio) -> Self {
         let mut command = command();
         command
+            .stderr(stderr)
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(args);
         let mut child = command.spawn().unwrap();
@@ -219,7 +233,7 @@ where
 {
     let listener = TcpListener::bind(LOCAL).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
+    leakless::serves(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let answer = answer.clone();
             tokio::spawn(async move {

@@ -79,6 +79,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) breaker: bool,
 
+    /// Writes a line to the standard error for each request and each call when it ends, and for what the layers did in it.
+    #[arg(long)]
+    pub(crate) log: bool,
+
     /// How long, once told to end, it says that it is not ready and still accepts: so long as load balancers need to hear of it.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) ready_delay: Duration,

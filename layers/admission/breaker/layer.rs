@@ -181,6 +181,15 @@ impl<M> BreakerLayer<M> {
     pub fn breaker(&self) -> Breaker {
         self.breaker.clone()
     }
+
+    /// That of a service which is made now.
+    pub(crate) fn for_service(&self) -> Breaker {
+        if self.per_service {
+            Breaker::new(&self.settings)
+        } else {
+            self.breaker.clone()
+        }
+    }
 }
 
 impl Default for BreakerLayer {
@@ -193,12 +202,7 @@ impl<S, M> Layer<S> for BreakerLayer<M> {
     type Service = Admission<S, Breaker, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let breaker = if self.per_service {
-            Breaker::new(&self.settings)
-        } else {
-            self.breaker.clone()
-        };
-        AdmissionLayer::<_, M>::of(breaker).layer(inner)
+        AdmissionLayer::<_, M>::of(self.for_service()).layer(inner)
     }
 }
 

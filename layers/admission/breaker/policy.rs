@@ -86,6 +86,10 @@ impl Breaker {
         all
     }
 
+    pub(super) fn is_per_destination(&self) -> bool {
+        matches!(self.circuits, Circuits::Each(_))
+    }
+
     /// Each destination that is remembered, by name, and how its circuit stands. Empty where there is one circuit for all.
     pub fn destinations(&self) -> Vec<DestinationSnapshot> {
         let (now, mode) = (Instant::now(), self.rules.mode());

@@ -104,10 +104,28 @@ impl BreakerSnapshot {
     }
 }
 
+/// All there are; the one for all has no name.
+fn circuits(breaker: &Breaker) -> Vec<DestinationSnapshot> {
+    if breaker.is_per_destination() {
+        return breaker.destinations();
+    }
+    let circuit = breaker.snapshot();
+    vec![DestinationSnapshot { name: None, circuit }]
+}
+
+/// What it does: as it found, unless an operator has overruled that.
+const fn acts(circuit: &BreakerSnapshot) -> CircuitState {
+    match circuit.forced {
+        Some(Forced::Open) => CircuitState::Open,
+        Some(Forced::Closed) => CircuitState::Closed,
+        None => circuit.state,
+    }
+}
+
 /// How many circuits stand so, as a metric has it.
 fn measure(circuits: &[DestinationSnapshot], target: &str, report: &mut dyn Report) {
     for state in [CircuitState::Closed, CircuitState::HalfOpen, CircuitState::Open] {
-        let count = circuits.iter().filter(|each| each.circuit.state == state).count();
+        let count = circuits.iter().filter(|each| acts(&each.circuit) == state).count();
         let attributes = [("target", target), ("state", state.as_str())];
         instruments::BREAKER_STATE.count(count as u64, &attributes, report);
     }
@@ -118,13 +136,13 @@ fn measure(circuits: &[DestinationSnapshot], target: &str, report: &mut dyn Repo
 
 impl Measured for Breaker {
     fn measure(&self, name: &str, report: &mut dyn Report) {
-        measure(&self.destinations(), name, report);
+        measure(&circuits(self), name, report);
     }
 }
 
 impl Measured for ByDestination<&Breaker> {
     fn measure(&self, name: &str, report: &mut dyn Report) {
-        for circuit in self.0.destinations() {
+        for circuit in circuits(self.0) {
             let target = circuit.name.as_deref().unwrap_or(name).to_owned();
             measure(&[circuit], &target, report);
         }

@@ -142,18 +142,22 @@ impl<M> ConcurrencyLimitLayer<M> {
     pub fn limit(&self) -> ConcurrencyLimit {
         self.limit.clone()
     }
+
+    /// That of a service which is made now.
+    pub(crate) fn for_service(&self) -> ConcurrencyLimit {
+        if self.per_service {
+            ConcurrencyLimit::new(&self.settings)
+        } else {
+            self.limit.clone()
+        }
+    }
 }
 
 impl<S, M> Layer<S> for ConcurrencyLimitLayer<M> {
     type Service = Admission<S, ConcurrencyLimit, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let limit = if self.per_service {
-            ConcurrencyLimit::new(&self.settings)
-        } else {
-            self.limit.clone()
-        };
-        AdmissionLayer::<_, M>::of(limit).layer(inner)
+        AdmissionLayer::<_, M>::of(self.for_service()).layer(inner)
     }
 }
 

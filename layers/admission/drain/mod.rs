@@ -21,18 +21,38 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::{AdmissionLayer, Admit, Arrival, Decision, Never};
-use crate::rejection::{Reason, Rejection};
+use crate::{
+    rejection::{Reason, Rejection},
+    telemetry::{Measured, Report, instruments},
+};
 
 const NAME: &str = "drain";
 
 /// A gate that is open until draining [starts](Self::start). Clones are the same gate. See the [module](self).
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    draining: Arc<AtomicBool>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    draining: AtomicBool,
+    /// Written to only once it is closed, so that who passes an open gate waits for nobody.
+    rejected: AtomicU64,
+}
+
+/// How a [`Drain`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DrainSnapshot {
+    /// Whether the gate is closed.
+    pub draining: bool,
+    /// Requests that came to it when it was.
+    pub rejected: u64,
 }
 
 impl Drain {
@@ -48,12 +68,20 @@ impl Drain {
 
     /// Closes the gate, for good.
     pub fn start(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.gate.draining.store(true, Ordering::Release);
     }
 
     /// Whether the gate is closed.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.gate.draining.load(Ordering::Acquire)
+    }
+
+    /// How it stands.
+    pub fn snapshot(&self) -> DrainSnapshot {
+        DrainSnapshot {
+            draining: self.is_draining(),
+            rejected: self.gate.rejected.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -63,9 +91,16 @@ impl Admit for Drain {
 
     fn admit(&self, _: &Arrival<'_>) -> Decision<(), Never<()>> {
         if self.is_draining() {
+            self.gate.rejected.fetch_add(1, Ordering::Relaxed);
             Decision::No(Rejection::new(Reason::Draining, NAME))
         } else {
             Decision::Now(())
         }
+    }
+}
+
+impl Measured for Drain {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        instruments::DRAIN_REJECTED.count(self.snapshot().rejected, &[("name", name)], report);
     }
 }

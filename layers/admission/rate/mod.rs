@@ -72,10 +72,8 @@
 //! [governor]: https://docs.rs/governor
 //! [draft-ietf-httpapi-ratelimit-headers-10]: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10
 
-mod client;
 mod direct;
 mod fields;
-mod forwarded;
 mod gcra;
 mod layer;
 mod policy;
@@ -87,9 +85,9 @@ mod tests;
 mod wait;
 
 pub use self::{
-    client::{ClientAddress, PeerAddress},
     layer::RateLimitLayer,
     policy::{RateLimit, RatePermit, RateSnapshot},
     quota::{Quota, Quotas},
     wait::{Rejects, Turn, Waits},
 };
+pub use crate::address::{ClientAddress, PeerAddress};

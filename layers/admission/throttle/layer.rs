@@ -130,6 +130,15 @@ impl<M> ThrottleLayer<M> {
     pub fn throttle(&self) -> Throttle {
         self.throttle.clone()
     }
+
+    /// That of a service which is made now.
+    pub(crate) fn for_service(&self) -> Throttle {
+        if self.per_service {
+            Throttle::new(self.throttle.settings().clone())
+        } else {
+            self.throttle.clone()
+        }
+    }
 }
 
 impl Default for ThrottleLayer {
@@ -142,12 +151,7 @@ impl<S, M> Layer<S> for ThrottleLayer<M> {
     type Service = Admission<S, Throttle, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let throttle = if self.per_service {
-            Throttle::new(self.throttle.settings().clone())
-        } else {
-            self.throttle.clone()
-        };
-        AdmissionLayer::<_, M>::of(throttle).layer(inner)
+        AdmissionLayer::<_, M>::of(self.for_service()).layer(inner)
     }
 }
 

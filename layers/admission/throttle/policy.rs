@@ -85,6 +85,10 @@ impl Throttle {
         all
     }
 
+    pub(super) fn is_per_destination(&self) -> bool {
+        matches!(self.throttles, Throttles::Each { .. })
+    }
+
     /// Each destination that is remembered, by name, and how it stands. Empty where there is one throttle for all.
     pub fn destinations(&self) -> Vec<DestinationSnapshot> {
         let (now, mut all) = (Instant::now(), Vec::new());

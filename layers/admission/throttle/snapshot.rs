@@ -68,6 +68,9 @@ impl Measured for Throttle {
 
 impl Measured for ByDestination<&Throttle> {
     fn measure(&self, name: &str, report: &mut dyn Report) {
+        if !self.0.is_per_destination() {
+            return self.0.measure(name, report);
+        }
         for each in self.0.destinations() {
             each.throttle.measure(each.name.as_deref().unwrap_or(name), report);
         }

@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use super::list::{Left, List, Shown};
+use super::{
+    super::worker::QueueStatus,
+    list::{Left, List, Shown},
+};
 
 pub(super) fn write(list: &List) -> String {
     let mut json = String::with_capacity(80 + 240 * list.shown.len());
@@ -17,6 +20,8 @@ fn write_list(json: &mut String, list: &List) -> fmt::Result {
         alive,
         overdue,
         shown,
+        queues,
+        ..
     } = list;
     let more = list.more();
     write!(
@@ -29,8 +34,37 @@ fn write_list(json: &mut String, list: &List) -> fmt::Result {
         }
         write_work(json, work)?;
     }
+    json.push_str("],\"queues\":[");
+    for (n, (worker, status)) in queues.iter().enumerate() {
+        if n > 0 {
+            json.push(',');
+        }
+        write_queue(json, worker, status)?;
+    }
     json.push_str("]}");
     Ok(())
+}
+
+fn write_queue(json: &mut String, worker: &str, status: &QueueStatus) -> fmt::Result {
+    let QueueStatus {
+        depth,
+        capacity,
+        in_progress,
+        concurrency,
+        behind,
+        stalled,
+        ..
+    } = status;
+    let (worker, oldest, backlog) = (Quoted(worker), status.oldest.unwrap_or_default(), status.backlog);
+    write!(
+        json,
+        r#"{{"worker":{worker},"depth":{depth},"capacity":{capacity},"in_progress":{in_progress},"concurrency":{concurrency},"#
+    )?;
+    let (oldest, backlog) = (oldest.as_millis(), backlog.as_millis());
+    write!(
+        json,
+        r#""oldest_ms":{oldest},"backlog_ms":{backlog},"behind":{behind},"stalled":{stalled}}}"#
+    )
 }
 
 fn write_work(json: &mut String, work: &Shown) -> fmt::Result {

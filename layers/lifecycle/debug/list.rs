@@ -1,9 +1,9 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::super::{Handle, Phase};
-use crate::registry::{Owner, Work};
+use super::super::{Handle, Phase, worker::QueueStatus};
+use crate::registry::{Kind, Owner, Work};
 
 /// More than a person reads, and than a page should carry.
 const MOST: usize = 1_000;
@@ -14,6 +14,9 @@ pub(super) struct List {
     pub(super) phase: Phase,
     pub(super) alive: usize,
     pub(super) overdue: usize,
+    /// How many there are of each kind, by the order of the kinds.
+    pub(super) kinds: BTreeMap<Kind, usize>,
+    pub(super) queues: Vec<(&'static str, QueueStatus)>,
     pub(super) shown: Vec<Shown>,
 }
 
@@ -38,15 +41,26 @@ pub(super) enum Left {
 
 impl List {
     pub(super) fn of(handle: &Handle) -> Self {
-        Self::new(handle.phase(), handle.snapshot(), Instant::now())
+        let workers = handle.0.workers().clone();
+        let queues = workers.iter().map(|worker| (worker.name(), worker.status()));
+        Self {
+            queues: queues.collect(),
+            ..Self::new(handle.phase(), handle.snapshot(), Instant::now())
+        }
     }
 
     pub(super) fn new(phase: Phase, mut works: Vec<Work>, now: Instant) -> Self {
+        let mut kinds = BTreeMap::new();
+        for work in &works {
+            *kinds.entry(work.kind).or_default() += 1;
+        }
         works.sort_by_key(|work| (!work.is_overdue(now), work.started, work.id));
         Self {
             phase,
             alive: works.len(),
             overdue: works.iter().take_while(|work| work.is_overdue(now)).count(),
+            kinds,
+            queues: Vec::new(),
             shown: works
                 .into_iter()
                 .take(MOST)

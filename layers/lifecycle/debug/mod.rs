@@ -33,6 +33,9 @@ mod tests;
 /// | age, deadline | in milliseconds; what is past its deadline is overdue, and comes first |
 /// | what stops it | besides its deadline: [what ends its kind](crate::registry::Kind::stopped_by) |
 ///
+/// Beside it stand the queues of the workers: how much waits and runs, for how long the oldest has waited, and whether they are behind or
+/// stalled.
+///
 /// Names are those that the code gave: no header, no path and no argument of a request is shown. It shows 1,000 entries at most, and
 /// says how many more there are.
 #[derive(Clone)]

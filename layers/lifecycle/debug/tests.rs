@@ -140,6 +140,34 @@ async fn it_shows_a_thousand_and_says_how_many_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_queues_stand_beside_it() {
+    let (life, _, view) = viewed();
+    let worker = life.worker("mail").queue(8).stalled_after(S);
+    let queue = worker
+        .run(async |_: u32| {
+            std::future::pending::<()>().await;
+            Ok::<_, Infallible>(())
+        })
+        .unwrap();
+    for job in 0..3 {
+        queue.try_enqueue(job).unwrap();
+    }
+    tokio::time::sleep(2 * S).await;
+    let json = json(&view).await;
+    let mail = serde_json::json!({
+        "worker": "mail", "depth": 2, "capacity": 8, "in_progress": 1, "concurrency": 1,
+        "oldest_ms": 2_000, "backlog_ms": 0, "behind": false, "stalled": true,
+    });
+    assert_eq!(json["queues"], serde_json::Value::from(vec![mail]));
+    let (_, page) = ask(&view, get("/")).await;
+    assert!(
+        page.contains("2 of 8<td class=\"n\">1 of 1<td class=\"n\">2.0 s"),
+        "{page}"
+    );
+    assert!(page.contains("<b>stalled</b>"), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_of_another_process_is_shown() {
     let ((_one, context, _), (_other, _, view)) = (viewed(), viewed());
     let task = context.spawn("elsewhere", std::future::pending::<()>());

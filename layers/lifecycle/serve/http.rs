@@ -93,13 +93,16 @@ where
     type Error = S::Error;
     type Future = Answer<S, <ProcessService<S> as Service<Request<Incoming>>>::Future>;
 
-    #[cfg_attr(not(feature = "rate"), expect(unused_mut, reason = "nobody asks for the address"))]
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "rate")),
+        expect(unused_mut, reason = "nobody asks for the address")
+    )]
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let on = self.served.begin(request.version());
-        #[cfg(feature = "rate")]
+        #[cfg(any(feature = "axum", feature = "rate"))]
         request
             .extensions_mut()
-            .insert(crate::admission::rate::PeerAddress(self.served.peer));
+            .insert(crate::address::PeerAddress(self.served.peer));
         Answer::Waiting {
             service: self.service.clone(),
             request: Some(request),

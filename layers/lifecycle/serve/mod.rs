@@ -47,7 +47,7 @@
 //! # Requests
 //!
 //! have a context each, as from a [`CancelLayer`](crate::CancelLayer), below one of their connection's, below the process's. With the
-//! feature `rate`, the client's address is in their extensions, as a [`PeerAddress`](crate::admission::rate::PeerAddress).
+//! feature `rate` or `axum`, the socket's other end is in their extensions, as a [`PeerAddress`](crate::address::PeerAddress).
 //!
 //! # Servers of one's own
 //!

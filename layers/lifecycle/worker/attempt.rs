@@ -4,93 +4,68 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
-    task::{Poll, ready},
+    task::{Context as Poller, Poll, ready},
 };
 
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
-use super::FailedBy;
+use super::{FailedBy, running::Running};
 use crate::{
     body::BoxError,
-    context::{Cancelled, Context, Criticality, Frame, Scope},
-    registry::{self, Entry, Kind, Root},
+    context::{Cancelled, Scope},
 };
-
-/// A job while it runs: what it is told, and what the registry knows of it.
-pub(super) struct Alive<'a> {
-    pub(super) name: &'static str,
-    pub(super) root: &'a Arc<Root>,
-    /// The worker's.
-    pub(super) context: &'a Context,
-    pub(super) criticality: Criticality,
-    /// When it must be done, as it is told.
-    pub(super) deadline: Option<Instant>,
-    /// When it is dropped, if it has not ended.
-    pub(super) until: Option<Instant>,
-    pub(super) entry: Option<Entry>,
-}
 
 /// An attempt at a job.
 #[pin_project]
-pub(super) struct Attempt<'a, 'w, F> {
-    alive: &'a mut Alive<'w>,
+pub(super) struct Attempt<'a, 'w, J, H, F> {
+    running: &'a mut Running<'w, J>,
     /// In front of the future, so that what is dropped in the middle hears of it.
     scope: Scope,
+    handler: &'a H,
+    /// Until it has begun.
+    job: Option<J>,
     #[pin]
-    future: F,
+    future: Option<F>,
     #[pin]
     limit: Option<Sleep>,
 }
 
-impl<'w> Alive<'w> {
-    /// Enters it. What ends at once is not worth it.
-    pub(super) fn enter(&mut self) {
-        if self.entry.is_none() {
-            self.entry = registry::enter(Kind::Job, self.name, self.deadline, Some(self.root.clone()));
-        }
-    }
-
-    fn context(&self) -> Context {
-        let context = self.context.with_criticality(self.criticality);
-        match self.deadline {
-            Some(deadline) => context.with_deadline(deadline),
-            None => context,
-        }
-    }
-
-    /// Begins an attempt.
-    pub(super) fn attempt<F>(
-        &mut self,
-        attempt: u32,
-        start: impl FnOnce() -> F,
-    ) -> Result<Attempt<'_, 'w, F>, FailedBy> {
-        let around = Frame::from(self.context()).hold();
-        let within = Scope::begin_attempt(attempt);
-        let begun = catch_unwind(AssertUnwindSafe(start));
-        let scope = within.release();
-        drop(around.release());
-        Ok(Attempt {
-            alive: self,
+impl<'a, 'w, J, H, F> Attempt<'a, 'w, J, H, F> {
+    pub(super) fn new(running: &'a mut Running<'w, J>, scope: Scope, handler: &'a H, job: J) -> Self {
+        Self {
+            running,
             scope,
-            future: begun.map_err(|_| FailedBy::Panicked)?,
+            handler,
+            job: Some(job),
+            future: None,
             limit: None,
-        })
+        }
     }
 }
 
-impl<F, E> Future for Attempt<'_, '_, F>
+impl<J, H, F, E> Future for Attempt<'_, '_, J, H, F>
 where
+    H: Fn(J) -> F,
     F: Future<Output = Result<(), E>>,
     E: Into<BoxError>,
 {
     type Output = Result<(), FailedBy>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Poller<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let poll = || this.scope.enter(|| this.future.poll(cx));
-        let polled = catch_unwind(AssertUnwindSafe(|| match &this.alive.entry {
+        let mut poll = || {
+            this.scope.enter(|| {
+                if let Some(job) = this.job.take() {
+                    this.future.set(Some((this.handler)(job)));
+                }
+                match this.future.as_mut().as_pin_mut() {
+                    Some(future) => future.poll(cx),
+                    None => Poll::Pending,
+                }
+            })
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| match this.running.entry() {
             Some(entry) => entry.enter(poll),
             None => poll(),
         }));
@@ -105,16 +80,16 @@ where
                 return Poll::Ready(Err(FailedBy::Panicked));
             }
         }
-        this.alive.enter();
-        if let Some(until) = this.alive.until
-            && this.limit.is_none()
-        {
-            this.limit.set(Some(sleep_until(until)));
-        }
-        let Some(limit) = this.limit.as_pin_mut() else {
+        this.running.waits();
+        let Some(until) = this.running.until() else {
             return Poll::Pending;
         };
-        ready!(limit.poll(cx));
+        if this.limit.is_none() {
+            this.limit.set(Some(sleep_until(until)));
+        }
+        if let Some(limit) = this.limit.as_pin_mut() {
+            ready!(limit.poll(cx));
+        }
         this.scope.end(Cancelled::DeadlineExceeded);
         Poll::Ready(Err(FailedBy::TimedOut))
     }

@@ -3,14 +3,17 @@ use std::{error, fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc, 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Failed, Queue, crew,
+    Failed, Queue, QueueStatus, crew,
     settings::{Retry, Settings},
     shared::Shared,
 };
 use crate::{
     body::BoxError,
     budget::Budget,
-    lifecycle::{life::Handle, staff::Staff},
+    lifecycle::{
+        life::Handle,
+        staff::{Left, Staff},
+    },
     retry::Backoff,
 };
 
@@ -122,6 +125,9 @@ impl<J> WorkerBuilder<J> {
 
     /// Is given each job that was taken in and not run: because its deadline passed while it waited, or because the process ended first.
     /// The place to write it where the next process finds it. It must be quick, and must not block.
+    ///
+    /// Without one, or where it panics, what the end of the process leaves is [lost](crate::lifecycle::Report::lost), and its exit code
+    /// says so.
     pub fn on_unprocessed(mut self, hand_back: impl Fn(J) + Send + Sync + 'static) -> Self {
         self.settings.on_unprocessed = Some(Box::new(hand_back));
         self
@@ -148,7 +154,7 @@ impl<J> WorkerBuilder<J> {
         if process.schedule.get().is_some() {
             return Err(InvalidWorker::ShuttingDown);
         }
-        let shared = Arc::new(Shared::new(self.name, self.settings));
+        let shared = Arc::new(Shared::new(self.name, self.settings, process.told.clone()));
         crew::start(process, shared.clone(), handler)?;
         workers.push(shared.clone());
         Ok(Queue::new(shared))
@@ -210,12 +216,25 @@ impl<J: Send + 'static> Staff for Shared<J> {
             self.close();
             // What has begun by then goes on to the abort, which names it.
             let _ = timeout_at(until, self.done()).await;
-            self.end();
+            self.over();
         })
     }
 
-    fn unprocessed(&self) -> usize {
-        usize::try_from(self.counts().unprocessed).unwrap_or(usize::MAX)
+    fn end(&self) {
+        self.over();
+    }
+
+    fn status(&self) -> QueueStatus {
+        Self::status(self)
+    }
+
+    fn left(&self) -> Left {
+        let unprocessed = usize::try_from(self.counts().unprocessed).unwrap_or(usize::MAX);
+        let lost = self.lost();
+        Left {
+            handed_back: unprocessed.saturating_sub(lost),
+            lost,
+        }
     }
 }
 

@@ -87,8 +87,8 @@ where
                 None => break,
                 Some(Ok(())) => {}
                 Some(Err(_)) => {
-                    self.lane.shared.restarted();
                     let wait = deaths.wait(&settings.restart, Instant::now(), fastrand::f64());
+                    self.lane.shared.restarted(wait);
                     #[cfg(feature = "tracing")]
                     tracing::warn!(
                         worker = self.lane.shared.name,
@@ -99,7 +99,7 @@ where
                 }
             }
         }
-        self.lane.shared.end();
+        self.lane.shared.over();
         lanes.shutdown().await;
     }
 
@@ -123,7 +123,7 @@ struct Rest<J>(Arc<Shared<J>>);
 
 impl<J> Drop for Rest<J> {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.over();
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     future::Future,
     sync::{Arc, OnceLock},
-    thread,
     time::Duration,
 };
 
@@ -14,10 +13,11 @@ use tokio::{
 
 use super::{
     FailedBy,
-    attempt::Alive,
     line::Waiting,
+    running::{Limits, Running},
     settings::{Retry, Settings},
-    shared::{Failure, Shared},
+    shared::Shared,
+    stretch::Stretch,
 };
 use crate::{
     body::BoxError,
@@ -59,138 +59,90 @@ impl<J, H> Lane<J, H> {
         F: Future<Output = Result<(), E>>,
         E: Into<BoxError>,
     {
-        // The end of one job is the beginning of the next: one clock read for both, unless there was a wait in between.
-        let mut now = None;
-        while let Some((job, began)) = self.shared.next(now).await {
-            let ended = self.run_job(job, began).await;
-            now = coop::has_budget_remaining().then_some(ended);
+        let mut stretch = Stretch::new(Instant::now());
+        while let Some(job) = self.shared.next(&mut stretch).await {
+            self.run_job(job, &mut stretch).await;
             // Jobs that never wait would otherwise keep the thread.
+            if !coop::has_budget_remaining() {
+                self.shared.settle(&mut stretch);
+                stretch.is_over();
+            }
             coop::consume_budget().await;
         }
     }
 
-    async fn run_job<F, E>(&self, waiting: Waiting<J>, began: Instant) -> Instant
+    async fn run_job<F, E>(&self, waiting: Waiting<J>, stretch: &mut Stretch)
     where
         H: Fn(J) -> F,
         F: Future<Output = Result<(), E>>,
         E: Into<BoxError>,
     {
         let Settings { keep, retry, .. } = &self.shared.settings;
-        let mut running = Running::new(&self.shared, began);
-        let mut alive = self.alive(&waiting, began);
+        let mut running = self.running(&waiting, stretch);
         let mut job = waiting.job;
         if let Some(retry) = retry {
-            retry.budget.first(began);
+            retry.budget.first(running.began());
         }
         loop {
-            running.attempts += 1;
-            running.kept = keep.map(|keep| keep(&job));
-            let end = match alive.attempt(running.attempts, || (self.handler)(job)) {
-                Ok(attempt) => attempt.await,
-                Err(why) => Err(why),
-            };
-            let Err(why) = end else { return running.end(Ok(())) };
+            let kept = keep.map(|keep| keep(&job));
+            let end = running.attempt(&*self.handler, job, kept).await;
+            let Err(why) = end else { return running.done() };
             let again = match retry {
-                Some(retry) => retry.wait(running.attempts, &mut alive, &why).await,
+                Some(retry) => retry.wait(&mut running, &why).await,
                 None => false,
             };
             job = match running.kept.take() {
                 Some(kept) if again => kept,
                 kept => {
                     running.kept = kept;
-                    return running.end(Err(why));
+                    return running.failed(why);
                 }
             };
         }
     }
 
     /// What a job is told, and what it is held to. Of the time when the process aborts it is told; the abort itself names what it ends.
-    fn alive(&self, waiting: &Waiting<J>, began: Instant) -> Alive<'_> {
+    #[inline]
+    fn running<'a>(&'a self, waiting: &Waiting<J>, stretch: &'a mut Stretch) -> Running<'a, J> {
         let timeout = self.shared.settings.job_timeout;
-        let by_timeout = timeout.and_then(|timeout| began.checked_add(timeout));
+        let by_timeout = timeout.and_then(|timeout| stretch.at().checked_add(timeout));
         let until = sooner(waiting.deadline, by_timeout);
         let abort = self.schedule.get().map(|schedule| schedule.hooks);
-        Alive {
-            name: self.shared.name,
-            root: &self.root,
-            context: &self.context,
+        let limits = Limits {
             criticality: waiting.criticality,
-            deadline: sooner(until, abort),
+            told: sooner(until, abort),
             until,
-            entry: None,
-        }
+        };
+        Running::new(&self.shared, &self.root, &self.context, stretch, limits)
     }
 }
 
 fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Retry {
     /// Waits for the next attempt, if there is one: a panic is a mistake that would be made again, and time that is over does not come back.
-    async fn wait(&self, attempt: u32, alive: &mut Alive<'_>, why: &FailedBy) -> bool {
+    async fn wait<J>(&self, running: &mut Running<'_, J>, why: &FailedBy) -> bool {
+        let attempt = running.attempts();
         if !matches!(why, FailedBy::Error(_)) || attempt >= self.attempts {
             return false;
         }
         let wait = self.backoff.after(attempt, fastrand::f64());
         let (now, why) = (Instant::now(), Why::Failed(Class::Transport));
-        let left = alive.until.map(|until| until.saturating_duration_since(now));
+        let left = running.until().map(|until| until.saturating_duration_since(now));
         if left.is_some_and(|left| left <= wait.saturating_add(SHORTEST)) || !self.budget.may(why, now) {
             return false;
         }
         if !wait.is_zero() {
-            alive.enter();
+            running.waits();
             sleep(wait).await;
         }
         self.budget.again(why, Instant::now())
-    }
-}
-
-/// A job in the books, until it has ended: also where its lane is aborted or dies.
-struct Running<'a, J> {
-    shared: &'a Shared<J>,
-    began: Instant,
-    kept: Option<J>,
-    attempts: u32,
-    has_ended: bool,
-}
-
-impl<'a, J> Running<'a, J> {
-    fn new(shared: &'a Shared<J>, began: Instant) -> Self {
-        Self {
-            shared,
-            began,
-            kept: None,
-            attempts: 0,
-            has_ended: false,
-        }
-    }
-
-    fn end(mut self, end: Result<(), FailedBy>) -> Instant {
-        self.enter_end(end)
-    }
-
-    fn enter_end(&mut self, end: Result<(), FailedBy>) -> Instant {
-        self.has_ended = true;
-        let failure = |why| Failure {
-            job: self.kept.take(),
-            why,
-            attempts: self.attempts,
-        };
-        self.shared.ended(self.began, end.map_err(failure))
-    }
-}
-
-impl<J> Drop for Running<'_, J> {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.enter_end(Err(if thread::panicking() {
-                FailedBy::Panicked
-            } else {
-                FailedBy::Aborted
-            }));
-        }
     }
 }

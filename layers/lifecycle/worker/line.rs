@@ -4,7 +4,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Counts, mean::Mean};
+use super::{
+    Counts,
+    mean::Mean,
+    stretch::{Stretch, Told},
+};
 use crate::context::Criticality;
 
 /// Jobs in a line, and what became of those that were in it.
@@ -104,6 +108,7 @@ impl<J> Line<J> {
     }
 
     /// Takes a job in, or gives it back. Says whether a lane has to be called.
+    #[inline]
     pub(super) fn offer(&mut self, job: Waiting<J>, caller: Caller) -> Result<bool, (No, J)> {
         if self.intake != Intake::Open {
             return Err((No::Closed, job.job));
@@ -129,6 +134,7 @@ impl<J> Line<J> {
     }
 
     /// Takes the next job out.
+    #[inline]
     pub(super) fn next(&mut self, now: Instant) -> Next<J> {
         if self.intake == Intake::Over {
             return Next::Over;
@@ -159,16 +165,31 @@ impl<J> Line<J> {
     }
 
     /// A job that ran has ended.
-    pub(super) fn ended(&mut self, how: Ended, took: Duration, now: Instant) {
+    #[inline]
+    pub(super) fn ended(&mut self, how: Ended) {
         self.in_progress -= 1;
-        self.moved = Some(now);
         match how {
             Ended::Done => self.counts.done += 1,
             Ended::Failed | Ended::Cut => self.counts.failed += 1,
         }
-        if how != Ended::Cut {
-            self.mean.add(took);
+    }
+
+    /// How long jobs that ended took, by now. Those that were cut say nothing.
+    pub(super) fn told(&mut self, told: Told) {
+        self.moved = Some(told.now);
+        for _ in 0..told.jobs {
+            self.mean.add(told.each);
         }
+    }
+
+    /// Whether the next job has to be held to a deadline of its own.
+    pub(super) fn next_has_deadline(&self) -> bool {
+        self.waiting.front().is_some_and(|job| job.deadline.is_some())
+    }
+
+    /// Whether jobs are so quick that it costs to time them.
+    pub(super) fn are_quick(&self) -> bool {
+        self.mean.get().is_some_and(|mean| mean <= Stretch::QUICK)
     }
 
     /// A caller begins to wait for room.

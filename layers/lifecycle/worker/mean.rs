@@ -15,8 +15,13 @@ impl Mean {
     pub(super) fn add(&mut self, took: Duration) {
         // Half of the range, so that a difference fits: almost 300 years.
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / 2;
-        self.samples = (self.samples + 1).min(WEIGHT);
-        let step = took.abs_diff(self.nanos) / self.samples;
+        let difference = took.abs_diff(self.nanos);
+        let step = if self.samples == WEIGHT {
+            difference / WEIGHT
+        } else {
+            self.samples += 1;
+            difference / self.samples
+        };
         self.nanos = if took > self.nanos {
             self.nanos + step
         } else {

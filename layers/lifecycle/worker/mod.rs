@@ -43,7 +43,8 @@
 //!
 //! - **Nothing is lost silently.** At every moment, and at every end, `accepted = done + failed + expired + unprocessed`, and what waits and
 //!   runs. What was not taken in comes back with the [error](EnqueueError); what failed goes to
-//!   [`on_failed`](WorkerBuilder::on_failed), what was not run to [`on_unprocessed`](WorkerBuilder::on_unprocessed).
+//!   [`on_failed`](WorkerBuilder::on_failed), what was not run to [`on_unprocessed`](WorkerBuilder::on_unprocessed). Where there is nobody to
+//!   take back what the end of the process leaves, the [report](super::Report::lost) says that it is lost, and so does the exit code.
 //! - **What is unprocessed never began**, so whoever takes it up need not ask whether it may be done twice. What was cut off by the abort
 //!   has begun: it [failed](FailedBy::Aborted).
 //! - **No wait in vain.** A job is refused at once, as [late](NotEnqueued::Late), where those before it take longer than its caller has left:
@@ -103,9 +104,11 @@ mod line;
 mod mean;
 mod queue;
 mod refused;
+mod running;
 mod settings;
 mod shared;
 mod status;
+mod stretch;
 #[cfg(test)]
 mod tests;
 

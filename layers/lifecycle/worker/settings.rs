@@ -30,6 +30,11 @@ pub(super) struct Retry {
 }
 
 impl<J> Settings<J> {
+    /// Whether a job is held to a time that is counted from its beginning.
+    pub(super) fn is_timed(&self) -> bool {
+        self.job_timeout.is_some() || self.retry.is_some()
+    }
+
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,

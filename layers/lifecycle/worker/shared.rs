@@ -2,7 +2,11 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -14,13 +18,19 @@ use super::{
     Counts, Failed, FailedBy, QueueStatus,
     line::{Caller, Ended, Line, Next, No, Room, Waiting},
     settings::Settings,
+    stretch::{Stretch, Told as Ends},
 };
-use crate::context::{Frame, clock};
+use crate::{
+    context::{Frame, clock},
+    lifecycle::told::Told,
+    telemetry::ProcessEvent,
+};
 
 /// What a queue, its lanes and the end of the process share.
 pub(super) struct Shared<J> {
     pub(super) name: &'static str,
     pub(super) settings: Settings<J>,
+    told: Told,
     line: Mutex<Line<J>>,
     /// Lanes wait for a job.
     work: Notify,
@@ -28,21 +38,25 @@ pub(super) struct Shared<J> {
     room: Notify,
     /// The end waits until all is done.
     done: Notify,
+    lost: AtomicUsize,
 }
 
 impl<J> Shared<J> {
-    pub(super) fn new(name: &'static str, settings: Settings<J>) -> Self {
+    pub(super) fn new(name: &'static str, settings: Settings<J>, told: Told) -> Self {
         Self {
             line: Mutex::new(Line::new(settings.capacity, settings.concurrency)),
             name,
             settings,
+            told,
             work: Notify::new(),
             room: Notify::new(),
             done: Notify::new(),
+            lost: AtomicUsize::new(0),
         }
     }
 
     /// Takes a job in, or gives it back.
+    #[inline]
     pub(super) fn offer(&self, job: J, caller: Caller) -> Result<(), (No, J)> {
         let facts = Frame::facts();
         let waiting = Waiting {
@@ -63,21 +77,21 @@ impl<J> Shared<J> {
         CallerWaits(self)
     }
 
-    /// The next job for a lane, and when it was taken. `None`: there is none, and will be none.
-    pub(super) async fn next(&self, now: Option<Instant>) -> Option<(Waiting<J>, Instant)> {
-        let mut now = now.unwrap_or_else(Instant::now);
-        let mut next = self.line().next(now);
+    /// The next job for a lane. `None`: there is none, and will be none.
+    ///
+    /// What the lane did before is entered before it waits.
+    pub(super) async fn next(&self, stretch: &mut Stretch) -> Option<Waiting<J>> {
+        let mut next = self.take(stretch, Line::next);
         loop {
             match next {
                 Next::Run(job, room) => {
                     self.call_caller(room);
-                    return Some((job, now));
+                    return Some(job);
                 }
                 Next::Expired(job, room) => {
                     self.call_caller(room);
-                    self.hand_back(job.job);
+                    let _ = self.hand_back("expired", job.job);
                     self.tell_if(self.line().is_done());
-                    next = self.line().next(now);
                 }
                 Next::Over => return None,
                 Next::Wait => {
@@ -85,44 +99,86 @@ impl<J> Shared<J> {
                     tokio::pin!(work);
                     // Before the look, so that what comes after it is heard of.
                     work.as_mut().enable();
-                    next = self.line().next_or_idle(now);
-                    if matches!(next, Next::Wait) {
-                        work.await;
-                        now = Instant::now();
-                        next = self.line().next(now);
+                    next = self.take(stretch, Line::next_or_idle);
+                    if !matches!(next, Next::Wait) {
+                        continue;
                     }
+                    work.await;
+                    stretch.is_over();
                 }
             }
+            next = self.take(stretch, Line::next);
         }
     }
 
-    /// Enters the end of a job that ran, and tells of it where it failed. Says when that was.
-    pub(super) fn ended(&self, began: Instant, end: Result<(), Failure<J>>) -> Instant {
+    /// Enters what the lane did, and takes what is next, at once.
+    #[inline]
+    fn take(&self, stretch: &mut Stretch, next: impl FnOnce(&mut Line<J>, Instant) -> Next<J>) -> Next<J> {
+        let looked = stretch.is_due().then(Instant::now);
+        let mut line = self.line();
+        let (mut is_done, mut ends) = (false, None);
+        if stretch.take_unbooked() {
+            line.ended(Ended::Done);
+            is_done = line.is_done();
+        }
+        let looked = looked.or_else(|| (self.settings.is_timed() || line.next_has_deadline()).then(Instant::now));
+        if let Some(now) = looked {
+            ends = Some(tell(&mut line, stretch, now));
+        }
+        let next = next(&mut line, stretch.at());
+        if matches!(next, Next::Wait | Next::Over) && stretch.has_untold() {
+            ends = Some(tell(&mut line, stretch, Instant::now()));
+        }
+        drop(line);
+        if let Some(ends) = ends {
+            self.tell_ends(ends, "done");
+        }
+        self.tell_if(is_done);
+        next
+    }
+
+    /// Enters what the lane did, before it waits.
+    pub(super) fn settle(&self, stretch: &mut Stretch) {
         let now = Instant::now();
-        let how = match &end {
-            Ok(()) => Ended::Done,
-            Err(Failure {
-                why: FailedBy::Aborted, ..
-            }) => Ended::Cut,
-            Err(_) => Ended::Failed,
-        };
-        let is_done = {
+        let (is_done, ends) = {
             let mut line = self.line();
-            line.ended(how, now.saturating_duration_since(began), now);
-            line.is_done()
+            if stretch.take_unbooked() {
+                line.ended(Ended::Done);
+            }
+            let ends = tell(&mut line, stretch, now);
+            (line.is_done(), ends)
         };
-        if let Err(Failure {
-            job: Some(job),
-            why,
-            attempts,
-        }) = end
-            && let Some(on_failed) = &self.settings.on_failed
-        {
+        self.tell_ends(ends, "done");
+        self.tell_if(is_done);
+    }
+
+    /// Enters the end of a job that failed, and tells of it.
+    pub(super) fn failed(&self, stretch: &mut Stretch, failure: Failure<J>) {
+        let now = Instant::now();
+        let Failure { job, why, attempts } = failure;
+        let (is_done, ends) = {
+            let mut line = self.line();
+            if let FailedBy::Aborted = why {
+                // How long it took says nothing of how long jobs take.
+                line.ended(Ended::Cut);
+            } else {
+                line.ended(Ended::Failed);
+                stretch.ended();
+            }
+            let ends = tell(&mut line, stretch, now);
+            (line.is_done(), ends)
+        };
+        if let FailedBy::Aborted = why {
+            self.tell_ends(ends, "done");
+            self.tell_end("failed", Some(ends.each));
+        } else {
+            self.tell_ends(ends, "failed");
+        }
+        if let (Some(job), Some(on_failed)) = (job, &self.settings.on_failed) {
             // One that panics does nothing to the books: what it is told was entered before.
             let _ = catch_unwind(AssertUnwindSafe(|| on_failed(Failed { job, why, attempts })));
         }
         self.tell_if(is_done);
-        now
     }
 
     /// Takes nothing in any more.
@@ -138,12 +194,19 @@ impl<J> Shared<J> {
     }
 
     /// Closes, and hands back all that has not begun. What has, goes on.
-    pub(super) fn end(&self) {
+    pub(super) fn over(&self) {
         let rest = self.line().end();
         self.close();
         for waiting in rest {
-            self.hand_back(waiting.job);
+            if !self.hand_back("unprocessed", waiting.job) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// How many of those that the end left were taken back by nobody.
+    pub(super) fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Until it is closed and all is done.
@@ -158,8 +221,10 @@ impl<J> Shared<J> {
         }
     }
 
-    pub(super) fn restarted(&self) {
+    pub(super) fn restarted(&self, wait: Duration) {
         self.line().restarted();
+        let worker = self.name;
+        self.told.tell(&ProcessEvent::WorkerRestarted { worker, wait });
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -170,11 +235,27 @@ impl<J> Shared<J> {
         QueueStatus::of(&self.line(), self.settings.bounds, Instant::now())
     }
 
-    fn hand_back(&self, job: J) {
-        if let Some(on_unprocessed) = &self.settings.on_unprocessed {
-            // One that panics must not keep the others from being handed back.
-            let _ = catch_unwind(AssertUnwindSafe(|| on_unprocessed(job)));
+    /// Tells of the jobs that ended since the last look, of which the last ended so.
+    fn tell_ends(&self, ends: Ends, last: &'static str) {
+        if self.told.listens() {
+            for left in (0..ends.jobs).rev() {
+                self.tell_end(if left == 0 { last } else { "done" }, Some(ends.each));
+            }
         }
+    }
+
+    fn tell_end(&self, outcome: &'static str, took: Option<Duration>) {
+        let worker = self.name;
+        self.told.tell(&ProcessEvent::JobEnded { worker, outcome, took });
+    }
+
+    /// Whether somebody took it.
+    fn hand_back(&self, outcome: &'static str, job: J) -> bool {
+        self.tell_end(outcome, None);
+        self.settings.on_unprocessed.as_ref().is_some_and(|take| {
+            // One that panics must not keep the others from being handed back.
+            catch_unwind(AssertUnwindSafe(|| take(job))).is_ok()
+        })
     }
 
     fn call_caller(&self, room: Room) {
@@ -193,6 +274,13 @@ impl<J> Shared<J> {
     fn line(&self) -> MutexGuard<'_, Line<J>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tell<J>(line: &mut Line<J>, stretch: &mut Stretch, now: Instant) -> Ends {
+    let ends = stretch.look(now);
+    line.told(ends);
+    stretch.are_quick(line.are_quick());
+    ends
 }
 
 /// A job that failed, if a copy of it was kept.

@@ -18,7 +18,8 @@ pub struct QueueStatus {
     pub concurrency: usize,
     /// How long the oldest of those that wait has done so.
     pub oldest: Option<Duration>,
-    /// How long a job takes, by the last eight or so: all of its attempts, with the waits between them.
+    /// How long a job takes, by the last eight or so: all of its attempts, with the waits between them. Jobs that take microseconds and are
+    /// held to no time of their own are timed together, and each took its share.
     pub mean_job_time: Option<Duration>,
     /// How long those that wait will take: depth x mean job time / concurrency.
     pub backlog: Duration,

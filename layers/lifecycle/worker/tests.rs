@@ -9,6 +9,7 @@ use super::{
     QueueStatus,
     line::{Caller, Ended, Line, Next, No, Room, Waiting},
     status::Bounds,
+    stretch::Told,
 };
 use crate::context::Criticality;
 
@@ -27,13 +28,19 @@ fn offer(line: &mut Line<u32>, job: u32, now: Instant, left: Option<Duration>) -
     line.offer(waiting(job, now, left), Caller::New)
 }
 
+fn end(line: &mut Line<u32>, how: Ended, each: Duration, now: Instant) {
+    line.ended(how);
+    let jobs = u32::from(how != Ended::Cut);
+    line.told(Told { each, jobs, now });
+}
+
 /// A line in which so many jobs took so long.
 fn known(capacity: usize, concurrency: usize, took: Duration, now: Instant) -> Line<u32> {
     let mut line = Line::new(capacity, concurrency);
     for _ in 0..20 {
         offer(&mut line, 0, now, None).unwrap();
         assert!(matches!(line.next(now), Next::Run(..)));
-        line.ended(Ended::Done, took, now);
+        end(&mut line, Ended::Done, took, now);
     }
     line
 }
@@ -182,7 +189,7 @@ proptest! {
                     Next::Wait | Next::Over => prop_assert!(queued.is_empty()),
                 },
                 Step::End(how) if running > 0 => {
-                    line.ended(how, S, now);
+                    end(&mut line, how, S, now);
                     running -= 1;
                     ended += 1;
                 }

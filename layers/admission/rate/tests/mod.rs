@@ -1,4 +1,3 @@
-mod address;
 mod fields;
 mod table;
 mod threads;

@@ -1,4 +1,4 @@
-use std::{mem, time::Duration};
+use std::{fmt, mem, time::Duration};
 
 use fastrand::Rng;
 
@@ -58,7 +58,7 @@ mod tests;
 ///
 /// let layer = ConcurrencyLimitLayer::with_law(Adaptive::new().initial(50).bounds(10, 500));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Adaptive {
     min: f64,
     max: f64,
@@ -184,6 +184,18 @@ impl Adaptive {
     /// The limit for so many busy workers.
     fn limit_for(&self, busy: f64) -> f64 {
         self.headroom * busy + 0.5 * busy.sqrt()
+    }
+}
+
+/// What was set; what was found out is in the limit's snapshot.
+impl fmt::Debug for Adaptive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adaptive")
+            .field("min", &self.min)
+            .field("max", &self.max)
+            .field("initial", &self.initial)
+            .field("headroom", &self.headroom)
+            .finish_non_exhaustive()
     }
 }
 

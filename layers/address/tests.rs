@@ -3,7 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderName, Request, header::FORWARDED};
 use proptest::prelude::*;
 
-use super::super::{ClientAddress, PeerAddress};
+use super::{ClientAddress, PeerAddress};
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()

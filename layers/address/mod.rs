@@ -1,12 +1,21 @@
+//! Who a request is from: the client's address, as far as it can be trusted.
+//!
+//! The socket's other end is the client only where no proxy stands between, and `x-forwarded-for` is whatever anybody wrote, but for
+//! its right end. [`ClientAddress`] is told once how many proxies are yours; [rate limits](crate::RateLimitLayer::by_client), axum's
+//! extractor [`ClientIp`](crate::axum::ClientIp) and logs ask it.
+
+mod forwarded;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
-use http::{HeaderName, header::FORWARDED};
+use http::{Extensions, HeaderName, header::FORWARDED};
 
-use super::forwarded;
 use crate::context::Head;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -18,8 +27,7 @@ pub struct PeerAddress(pub SocketAddr);
 /// Who a request is from: the client's address, as far as it can be trusted.
 ///
 /// ```
-/// use buttress::admission::rate::ClientAddress;
-/// # use buttress::admission::Arrival;
+/// use buttress::address::ClientAddress;
 ///
 /// let client = ClientAddress::new().trusted_hops(1); // one proxy in front, which appends to `x-forwarded-for`
 ///
@@ -41,28 +49,25 @@ pub struct PeerAddress(pub SocketAddr);
 ///
 /// # Without proxies
 ///
-/// No header is read, and the address is the socket's. The server knows it, so it must be handed down: as a [`PeerAddress`] in the
-/// request's extensions, or however a function [finds](Self::peer) it. With axum:
+/// No header is read, and the address is the socket's. The server knows it, so it must be handed down. A
+/// [`Lifecycle::serve`](crate::Lifecycle::serve) does that by itself; with the feature `axum`, so does `axum::serve` where it is asked to:
 ///
 /// ```
-/// use axum::{Router, extract::ConnectInfo, routing::get};
-/// use buttress::admission::rate::{ClientAddress, Quota, RateLimitLayer};
+/// use axum::{Router, routing::get};
+/// use buttress::{RateLimitLayer, address::ClientAddress, admission::rate::Quota};
 /// use std::net::SocketAddr;
 ///
-/// let client = ClientAddress::new().peer(|head| {
-///     let ConnectInfo(address) = head.extensions.get::<ConnectInfo<SocketAddr>>()?;
-///     Some(address.ip())
-/// });
 /// let app: Router = Router::new()
 ///     .route("/", get(|| async { "hello" }))
-///     .layer(RateLimitLayer::new(Quota::per_minute(60)).by_client(client));
+///     .layer(RateLimitLayer::new(Quota::per_minute(60)).by_client(ClientAddress::new()));
 /// let service = app.into_make_service_with_connect_info::<SocketAddr>(); // for `axum::serve`
 /// ```
 ///
-/// and with hyper, where each connection has a service of its own:
+/// With other servers it is a [`PeerAddress`] in the request's extensions, or however a function [finds](Self::peer) it. With hyper,
+/// where each connection has a service of its own:
 ///
 /// ```
-/// use buttress::admission::rate::PeerAddress;
+/// use buttress::address::PeerAddress;
 /// # use tower::{Service, ServiceExt, service_fn};
 /// # async fn accept(stream: tokio::net::TcpStream, app: impl Service<http::Request<()>> + Clone) -> std::io::Result<()> {
 /// let peer = PeerAddress(stream.peer_addr()?);
@@ -72,6 +77,18 @@ pub struct PeerAddress(pub SocketAddr);
 /// });
 /// # let _ = service;
 /// # Ok(()) }
+/// ```
+///
+/// With tonic's server, which keeps what its listener tells of a connection:
+///
+/// ```
+/// use buttress::address::ClientAddress;
+/// use tonic::transport::server::TcpConnectInfo;
+///
+/// let client = ClientAddress::new().peer(|head| {
+///     let connection = head.extensions.get::<TcpConnectInfo>()?;
+///     Some(connection.remote_addr()?.ip())
+/// });
 /// ```
 ///
 /// # The form of an address
@@ -115,7 +132,8 @@ impl ClientAddress {
         self
     }
 
-    /// How the socket's address is found, instead of as a [`PeerAddress`] in the extensions.
+    /// How the socket's address is found, instead of as a [`PeerAddress`] in the extensions, or as axum's `ConnectInfo<SocketAddr>`
+    /// (feature `axum`).
     #[must_use]
     pub fn peer(mut self, peer: impl Fn(Head<'_>) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.peer = Some(Arc::new(peer));
@@ -131,12 +149,18 @@ impl ClientAddress {
             } else {
                 forwarded::nth_from_right(&lines, self.hops).and_then(forwarded::node)
             }
-        } else if let Some(peer) = &self.peer {
-            peer(head)
+        } else if let Some(found) = &self.peer {
+            found(head)
         } else {
-            head.extensions.get().map(|PeerAddress(address)| address.ip())
+            peer(head.extensions)
         };
         address.map(|address| address.to_canonical())
+    }
+
+    /// Whether a proxy is asked, and not the socket.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.hops > 0
     }
 
     /// What counts as one client: an IPv4 address, or the /64 of an IPv6 address (the rest is zero), which is the least that a
@@ -147,6 +171,18 @@ impl ClientAddress {
             address @ IpAddr::V4(_) => address,
         }
     }
+}
+
+/// The socket's other end, as whichever server it is tells it.
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    let peer = extensions.get().map(|PeerAddress(address)| address.ip());
+    #[cfg(feature = "axum")]
+    let peer = peer.or_else(|| {
+        use axum::extract::ConnectInfo;
+        let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+        Some(address.ip())
+    });
+    peer
 }
 
 /// Without trusted hops.

@@ -1,7 +1,7 @@
-//! A client of a server that fails two attempts of three: what it tries again, when, and when it stops trying.
+//! hyper's client, of a server that fails two attempts of three: what is tried again, when, and when that stops.
 //!
 //! ```text
-//! cargo run --example client
+//! cargo run --example hyper_client
 //! ```
 //!
 //! The first three requests are answered at the third attempt, and their callers notice a delay at most. Each has cost two retries,
@@ -20,11 +20,14 @@ use axum::{
     response::IntoResponse,
     routing::put,
 };
-use buttress::{BoxError, Context, PropagateDeadlineLayer, RetryLayer, TimeoutLayer, budget::Budget, retry::Kept};
+use buttress::{
+    BoxError, Context, RetryLayer, TimeoutLayer,
+    budget::Budget,
+    retry::{Kept, RetrySnapshot},
+};
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::time::Instant;
-use tower::{ServiceBuilder, ServiceExt};
 
 /// Is overloaded, hangs, and answers, in turn.
 async fn flaky(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
@@ -39,35 +42,46 @@ async fn flaky(headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), BoxError> {
+/// How each of the calls ended, and what the retries have to say of it.
+pub(crate) async fn run() -> Result<(Vec<StatusCode>, RetrySnapshot), BoxError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let uri = format!("http://{}/", listener.local_addr()?);
     let server = axum::serve(listener, Router::new().route("/", put(flaky))).into_future();
 
     let budget = Budget::builder().ratio(0.05).min_per_second(0.6).burst(6).build()?;
-    let retry = RetryLayer::http().budget(budget);
-    let client = ServiceBuilder::new()
-        .layer(retry.clone())
-        .layer(TimeoutLayer::new(Duration::from_millis(100))) // for each attempt
-        .layer(PropagateDeadlineLayer::new())
+    let retry = RetryLayer::http();
+    let client = buttress::client(Duration::from_secs(10))
+        .budget(budget)
+        .retry(retry.clone())
+        .attempt_timeout(TimeoutLayer::new(Duration::from_millis(200)))
+        .breaker(None) // two failures of three would open it, and there is one upstream
+        .throttle(None)
         .service(Client::builder(TokioExecutor::new()).build_http());
 
     let calls = async {
-        for timeout in [2_000, 2_000, 2_000, 25, 2_000] {
+        let mut statuses = Vec::new();
+        for timeout in [5_000, 5_000, 5_000, 25, 5_000] {
             let (begun, context) = (Instant::now(), Context::current());
             let request = Request::put(&uri).body(Full::from("body"))?;
-            let call = client.clone().oneshot(request);
+            let call = client.send(request);
             let response = context.with_timeout(Duration::from_millis(timeout)).scope(call).await?;
             println!("{} after {} ms", response.status(), begun.elapsed().as_millis());
+            statuses.push(response.status());
         }
-        Ok::<_, BoxError>(())
+        Ok((statuses, retry.snapshot()))
     };
     tokio::select! {
-        done = calls => done?,
-        stopped = server => stopped?,
+        done = calls => done,
+        ended = server => {
+            ended?;
+            Err("the server ended".into())
+        }
     }
-    let seen = retry.snapshot();
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let (_, seen) = run().await?;
     println!(
         "{} retries, which {} requests owe their success",
         seen.retries, seen.recovered
