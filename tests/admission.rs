@@ -171,7 +171,7 @@ async fn a_permit_learns_how_the_call_ended() {
             "/error" => Err(BoxError::from("broken")),
             "/wait" => pending().await,
             "/rejected" => Ok(Rejection::new(Reason::Quota, "below")
-                .into_response(&Protocol::default())
+                .into_answer(&Protocol::default())
                 .map(Full::new)),
             status => Ok(Response::builder().status(&status[1..]).body(Full::from("body"))?),
         }

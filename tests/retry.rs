@@ -777,7 +777,7 @@ async fn an_error_that_is_told_as_an_answer_is_followed_by_its_body_too() {
                     drop(body);
                 });
                 let unreachable = buttress::Rejection::new(Reason::Unreachable, "gateway");
-                return Ok::<_, Infallible>(unreachable.into_response(&protocol).map(Full::from));
+                return Ok::<_, Infallible>(unreachable.into_answer(&protocol).map(Full::from));
             }
             Ok(Response::new(Full::from(body.collect().await.unwrap().to_bytes())))
         }

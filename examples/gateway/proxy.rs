@@ -226,7 +226,7 @@ impl CallOf {
         };
         // The layers tell of theirs; this one is ours.
         rejected(&rejection);
-        rejection.into_response(&self.protocol).map(Reply::ours)
+        rejection.into_answer(&self.protocol).map(Reply::ours)
     }
 }
 

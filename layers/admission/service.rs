@@ -248,7 +248,7 @@ where
         this.call.set(Call::Done);
         telemetry::rejected(&rejection);
         let leaving = *this.keeps_alive && rejection.reason() == Reason::Draining;
-        let mut response = rejection.into_response(this.protocol).map(Reply::ours);
+        let mut response = rejection.into_answer(this.protocol).map(Reply::ours);
         if leaving {
             response
                 .headers_mut()

@@ -62,7 +62,7 @@
 //! the status and `retry-after` of the [table](crate::rejection), and the rejection in the extensions, so that all layers above know that
 //! it was said here. A handler does not know which protocol its request speaks, so its answer is one of plain HTTP. A
 //! [`RenderLayer`](crate::rejection::RenderLayer) above makes one of gRPC or Connect of it; or the handler asks for the
-//! [`Protocol`](crate::rejection::Protocol), and calls [`into_response`](crate::Rejection::into_response) itself.
+//! [`Protocol`](crate::rejection::Protocol), and calls [`into_answer`](crate::Rejection::into_answer) itself.
 //!
 //! An error type of one's own takes up either, as ever, by `From`:
 //!
@@ -85,7 +85,7 @@
 //!     fn into_response(self) -> Response {
 //!         match self {
 //!             Self::NotFound => StatusCode::NOT_FOUND.into_response(),
-//!             Self::Rejected(rejection) => IntoResponse::into_response(rejection),
+//!             Self::Rejected(rejection) => rejection.into_response(),
 //!         }
 //!     }
 //! }

@@ -11,13 +11,13 @@ use crate::{
 /// The answer in plain HTTP. A [`RenderLayer`](crate::rejection::RenderLayer) above renders it in the request's protocol.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        Self::into_response(self, &Protocol::Http).map(Body::from)
+        self.into_answer(&Protocol::Http).map(Body::from)
     }
 }
 
 /// As the [`Rejection`] that it is.
 impl IntoResponse for Cancelled {
     fn into_response(self) -> Response {
-        IntoResponse::into_response(Rejection::from(self))
+        Rejection::from(self).into_response()
     }
 }

@@ -151,7 +151,7 @@ where
         let this = self.project();
         Poll::Ready(match ready!(this.inner.poll(cx)) {
             Ok(output) => output.map(|response| response.map(Reply::inner)),
-            Err(_) => Ok(too_long().into_response(this.protocol).map(Reply::ours)),
+            Err(_) => Ok(too_long().into_answer(this.protocol).map(Reply::ours)),
         })
     }
 }

@@ -137,7 +137,7 @@ where
         // The work is taken down before the answer goes out.
         this.state.set(State::Done);
         telemetry::rejected(&rejection);
-        Poll::Ready(Ok(rejection.into_response(this.protocol).map(DeadlineBody::ours)))
+        Poll::Ready(Ok(rejection.into_answer(this.protocol).map(DeadlineBody::ours)))
     }
 }
 

@@ -71,7 +71,7 @@ impl Abort {
     }
 
     /// The answer to a request of that protocol. Who asks within this process finds [`Injected`] in its extensions.
-    pub(super) fn into_response(self, protocol: &Protocol) -> Response<Bytes> {
+    pub(super) fn into_answer(self, protocol: &Protocol) -> Response<Bytes> {
         let mut response = match protocol {
             Protocol::Http => self.http(Bytes::from_static(TEXT.as_bytes()), "text/plain; charset=utf-8"),
             Protocol::HttpHead => self.http(Bytes::new(), "text/plain; charset=utf-8"),
@@ -124,7 +124,7 @@ mod tests {
 
     fn answer(abort: Abort, content_type: &'static str) -> Response<Bytes> {
         let request = Request::post("/pkg.Service/Method").header(CONTENT_TYPE, content_type);
-        abort.into_response(&Protocol::of(&request.body(()).unwrap()))
+        abort.into_answer(&Protocol::of(&request.body(()).unwrap()))
     }
 
     #[test]
@@ -151,10 +151,10 @@ mod tests {
         let json = r#"{"error":{"code":"unavailable","message":"fault injected"}}"#;
         assert_eq!(stream.body()[..5], [2, 0, 0, 0, u8::try_from(json.len()).unwrap()]);
         assert_eq!(stream.body()[5..], *json.as_bytes());
-        let unary = abort.into_response(&Protocol::ConnectUnary);
+        let unary = abort.into_answer(&Protocol::ConnectUnary);
         assert_eq!(unary.body(), r#"{"code":"unavailable","message":"fault injected"}"#);
         assert_eq!(unary.status(), StatusCode::BAD_GATEWAY);
-        assert!(abort.into_response(&Protocol::HttpHead).body().is_empty());
+        assert!(abort.into_answer(&Protocol::HttpHead).body().is_empty());
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl<X> Injection<X> {
             }
             (None, Some(End::Abort(abort))) => {
                 state.injected(Injected::Abort);
-                return Ok(abort.into_response(&self.protocol).map(FaultBody::ours));
+                return Ok(abort.into_answer(&self.protocol).map(FaultBody::ours));
             }
             (None, Some(End::Reset) | None) => {
                 state.injected(Injected::Reset);
@@ -103,7 +103,7 @@ impl<X> Injection<X> {
             }
         };
         telemetry::rejected(&rejection);
-        Ok(rejection.into_response(&self.protocol).map(FaultBody::ours))
+        Ok(rejection.into_answer(&self.protocol).map(FaultBody::ours))
     }
 
     /// What a call that is not HTTP ends with.

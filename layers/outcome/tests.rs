@@ -158,7 +158,7 @@ async fn a_proxy_that_answers_grpc_with_http_is_judged_by_that() {
 async fn what_one_of_us_said_is_rejected() {
     let rejection = Rejection::new(Reason::Overloaded, "limit");
     for protocol in [Protocol::Http, grpc()] {
-        let response = rejection.clone().into_response(&protocol).map(Full::new);
+        let response = rejection.clone().into_answer(&protocol).map(Full::new);
         assert_eq!(outcome(&protocol, response).await, Outcome::Rejected(rejection.clone()));
     }
     let cut = frames(vec![Err(rejection.clone().into())]);
@@ -167,7 +167,7 @@ async fn what_one_of_us_said_is_rejected() {
 
 #[tokio::test]
 async fn a_rejection_because_the_caller_left_is_a_departure() {
-    let left = Rejection::new(Reason::Cancelled, "test").into_response(&Protocol::Http);
+    let left = Rejection::new(Reason::Cancelled, "test").into_answer(&Protocol::Http);
     assert_eq!(
         outcome(&Protocol::Http, left.map(Full::new)).await,
         Outcome::Cancelled(Cancelled::Disconnected)

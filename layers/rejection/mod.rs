@@ -9,12 +9,12 @@
 //!
 //! let rejection = Rejection::new(Reason::Overloaded, "my-limit");
 //!
-//! let http = rejection.clone().into_response(&Protocol::Http);
+//! let http = rejection.clone().into_answer(&Protocol::Http);
 //! assert_eq!(http.status(), 503);
 //! assert!(http.headers().contains_key("retry-after"));
 //!
 //! let request = http::Request::post("/pkg.Service/Method").header("content-type", "application/grpc").body(())?;
-//! let grpc = rejection.into_response(&Protocol::of(&request));
+//! let grpc = rejection.into_answer(&Protocol::of(&request));
 //! assert_eq!(grpc.status(), 200);
 //! assert_eq!(grpc.headers()["grpc-status"], "14");
 //!

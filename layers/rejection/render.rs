@@ -25,7 +25,7 @@ impl Rejection {
     /// The answer to a request of that protocol. The rejection itself rides in the response's extensions.
     ///
     /// An HTTP answer to `HEAD` and the gRPC ones have no body; all are complete at their head.
-    pub fn into_response(self, protocol: &Protocol) -> Response<Bytes> {
+    pub fn into_answer(self, protocol: &Protocol) -> Response<Bytes> {
         let mut response = match protocol {
             Protocol::Http => self.http(),
             Protocol::HttpHead => without_body(self.http()),

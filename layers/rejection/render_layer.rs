@@ -176,7 +176,7 @@ impl RenderLayer {
                 response
             }
             (protocol, _) if !protocol.is_of(&head.headers) => {
-                let mut response = rejection.clone().into_response(protocol);
+                let mut response = rejection.clone().into_answer(protocol);
                 let made = [CONTENT_TYPE, CONTENT_LENGTH];
                 for (name, value) in head.headers.iter().filter(|(name, _)| !made.contains(name)) {
                     let entry = response.headers_mut().entry(name);

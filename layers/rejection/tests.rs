@@ -92,7 +92,7 @@ fn every_reason_in_every_protocol() {
     ] {
         let rejection = Rejection::new(reason, "test");
         assert_eq!(
-            rejection.clone().into_response(&Protocol::Http).status(),
+            rejection.clone().into_answer(&Protocol::Http).status(),
             status,
             "{reason:?}"
         );
@@ -101,13 +101,13 @@ fn every_reason_in_every_protocol() {
             "application/grpc-web+proto",
             "application/grpc-web-text",
         ] {
-            let response = rejection.clone().into_response(&protocol(content_type));
+            let response = rejection.clone().into_answer(&protocol(content_type));
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()["grpc-status"], grpc, "{reason:?}");
             assert_eq!(response.headers()["content-type"], content_type);
             assert!(response.body().is_empty());
         }
-        let unary = rejection.clone().into_response(&Protocol::ConnectUnary);
+        let unary = rejection.clone().into_answer(&Protocol::ConnectUnary);
         assert_eq!(unary.headers()["content-type"], "application/json");
         let expected = format!("{{\"code\":\"{connect}\",\"message\":\"{}\"}}", reason.message());
         assert_eq!(unary.body(), expected.as_bytes());
@@ -116,7 +116,7 @@ fn every_reason_in_every_protocol() {
             if reason == Unreachable { 503 } else { status }
         );
 
-        let stream = rejection.clone().into_response(&protocol("application/connect+proto"));
+        let stream = rejection.clone().into_answer(&protocol("application/connect+proto"));
         assert_eq!(
             (stream.status(), &stream.headers()["content-type"]),
             (StatusCode::OK, &"application/connect+proto".parse().unwrap())
@@ -130,13 +130,13 @@ fn every_reason_in_every_protocol() {
 
 #[test]
 fn an_unusual_content_type_comes_back_as_it_was() {
-    let response = Rejection::new(Reason::Shed, "test").into_response(&protocol("application/grpc+my-codec; v=1"));
+    let response = Rejection::new(Reason::Shed, "test").into_answer(&protocol("application/grpc+my-codec; v=1"));
     assert_eq!(response.headers()["content-type"], "application/grpc+my-codec; v=1");
 }
 
 #[test]
 fn head_is_answered_without_a_body() {
-    let response = Rejection::new(Reason::Shed, "test").into_response(&Protocol::HttpHead);
+    let response = Rejection::new(Reason::Shed, "test").into_answer(&Protocol::HttpHead);
     assert_eq!(
         (response.status(), response.body().len()),
         (StatusCode::SERVICE_UNAVAILABLE, 0)
@@ -150,7 +150,7 @@ fn want_of_capacity_says_when_to_come_back_and_the_rest_does_not() {
     assert_eq!((late.wait(), late.may_retry()), (None, false));
     assert!(
         !late
-            .into_response(&Protocol::Http)
+            .into_answer(&Protocol::Http)
             .headers()
             .contains_key("retry-after")
     );
@@ -160,11 +160,11 @@ fn want_of_capacity_says_when_to_come_back_and_the_rest_does_not() {
 fn do_not_retry_is_said_in_each_protocol() {
     let rejection = Rejection::new(Reason::Draining, "test").do_not_retry();
     assert!(!rejection.may_retry());
-    let http = rejection.clone().into_response(&Protocol::Http);
+    let http = rejection.clone().into_answer(&Protocol::Http);
     assert_eq!(http.headers()["x-should-retry"], "false");
     assert!(!http.headers().contains_key("retry-after"));
     assert_eq!(
-        rejection.into_response(&protocol("application/grpc")).headers()["grpc-retry-pushback-ms"],
+        rejection.into_answer(&protocol("application/grpc")).headers()["grpc-retry-pushback-ms"],
         "-1"
     );
 }
@@ -176,10 +176,10 @@ proptest! {
         let wait = Duration::from_millis(millis);
         let rejection = Rejection::new(Reason::Overloaded, "test").retry_after(wait);
         let most = wait + (wait / 4).max(SECOND);
-        let http = rejection.clone().into_response(&Protocol::Http);
+        let http = rejection.clone().into_answer(&Protocol::Http);
         let told: u64 = http.headers()["retry-after"].to_str().unwrap().parse().unwrap();
         prop_assert!(told >= 1 && Duration::from_secs(told) >= wait && Duration::from_secs(told) <= most + SECOND);
-        let grpc = rejection.into_response(&protocol("application/grpc"));
+        let grpc = rejection.into_answer(&protocol("application/grpc"));
         let told: i32 = grpc.headers()["grpc-retry-pushback-ms"].to_str().unwrap().parse().unwrap();
         let told = Duration::from_millis(told.try_into().unwrap());
         prop_assert!(told > Duration::ZERO && told >= wait && told <= most + Duration::from_millis(1));
@@ -189,11 +189,11 @@ proptest! {
     #[test]
     fn no_message_breaks_an_answer(message in "\\PC*|[\\x00-\\x7f]*") {
         let rejection = Rejection::new(Reason::Overloaded, "test").with_message(message.clone());
-        let grpc = rejection.clone().into_response(&protocol("application/grpc"));
+        let grpc = rejection.clone().into_answer(&protocol("application/grpc"));
         let encoded = grpc.headers()["grpc-message"].as_bytes();
         prop_assert!(encoded.iter().all(|byte| (0x20..0x7f).contains(byte)));
         prop_assert_eq!(percent_encoding::percent_decode(encoded).decode_utf8().unwrap(), message.as_str());
-        let connect = rejection.clone().into_response(&Protocol::ConnectUnary);
+        let connect = rejection.clone().into_answer(&Protocol::ConnectUnary);
         let json: serde_json::Value = serde_json::from_slice(connect.body()).unwrap();
         prop_assert_eq!(&json["message"], &message);
         let problem: serde_json::Value = serde_json::from_str(&rejection.problem()).unwrap();
@@ -204,8 +204,8 @@ proptest! {
 #[test]
 fn the_largest_wait_does_not_overflow() {
     let rejection = Rejection::new(Reason::Overloaded, "test").retry_after(Duration::MAX);
-    rejection.clone().into_response(&Protocol::Http);
-    let grpc = rejection.into_response(&protocol("application/grpc"));
+    rejection.clone().into_answer(&Protocol::Http);
+    let grpc = rejection.into_answer(&protocol("application/grpc"));
     assert_eq!(grpc.headers()["grpc-retry-pushback-ms"], i32::MAX.to_string());
 }
 
@@ -228,7 +228,7 @@ async fn rendered(layer: RenderLayer, request: Request<()>) -> Response<Bytes> {
         .layer(layer)
         .service_fn(|request: Request<()>| async move {
             let rejection = Rejection::new(Reason::Overloaded, "limit").with_message("say \"please\"");
-            Ok::<_, BoxError>(rejection.into_response(&Protocol::of(&request)).map(Full::new))
+            Ok::<_, BoxError>(rejection.into_answer(&Protocol::of(&request)).map(Full::new))
         });
     let (head, body) = service.oneshot(request).await.unwrap().into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
@@ -279,7 +279,7 @@ async fn an_answer_made_without_knowing_the_protocol_is_made_anew_in_it() {
         .layer(RenderLayer::new(Render::Problem))
         .service_fn(|_: Request<()>| async {
             let rejection = Rejection::new(Reason::Quota, "handler").do_not_retry();
-            let mut answer = rejection.into_response(&Protocol::Http).map(Full::new);
+            let mut answer = rejection.into_answer(&Protocol::Http).map(Full::new);
             answer.headers_mut().insert("x-own", "stays".parse().unwrap());
             Ok::<_, BoxError>(answer)
         });

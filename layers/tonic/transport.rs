@@ -111,7 +111,7 @@ where
             Ok(response) => Ok(response.map(Reply::inner)),
             Err(error) if is_late(&error) => {
                 let late = Rejection::new(Reason::DeadlineExceeded, "transport").executed();
-                Ok(late.into_response(this.protocol).map(Reply::ours))
+                Ok(late.into_answer(this.protocol).map(Reply::ours))
             }
             Err(error) => Err(error),
         })

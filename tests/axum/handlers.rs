@@ -96,7 +96,7 @@ async fn a_deadline_that_is_relied_on_and_is_not_there_is_a_fault_of_the_servers
 async fn a_handler_can_answer_in_the_protocol_of_its_request() {
     let handler = async |protocol: Protocol| {
         let rejection = Rejection::new(Reason::Quota, "handler");
-        rejection.into_response(&protocol).map(axum::body::Body::from)
+        rejection.into_answer(&protocol).map(axum::body::Body::from)
     };
     let address = serve(Router::new().route("/", post(handler).get(handler))).await;
     let head = |content_type: &'static str| async move {

@@ -73,7 +73,7 @@ impl<B> Service<Request<B>> for Handler {
                     let rejection = Rejection::new(Reason::Unreachable, "handler");
                     rejected(&rejection);
                     rejection
-                        .into_response(&Protocol::Http)
+                        .into_answer(&Protocol::Http)
                         .map(|body| Full::from(body).boxed_unsync())
                 }
                 Ending::Late => {

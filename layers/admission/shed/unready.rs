@@ -156,7 +156,7 @@ where
             InnerProj::Called(future) => ready!(future.poll(cx)).map(|response| response.map(Reply::inner)),
             InnerProj::Rejected(rejection) => {
                 telemetry::rejected(rejection);
-                Ok(rejection.clone().into_response(this.protocol).map(Reply::ours))
+                Ok(rejection.clone().into_answer(this.protocol).map(Reply::ours))
             }
         })
     }

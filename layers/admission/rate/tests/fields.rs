@@ -76,7 +76,7 @@ fn rejected(quotas: Quotas) -> (Rejection, HeaderMap) {
     let arrival = Arrival::new(None);
     for _ in 0..1_000 {
         if let Decision::No(rejection) = policy.admit(&arrival) {
-            let response = rejection.clone().into_response(&Protocol::Http);
+            let response = rejection.clone().into_answer(&Protocol::Http);
             return (rejection, response.into_parts().0.headers);
         }
     }
