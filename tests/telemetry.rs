@@ -2,6 +2,9 @@
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
+#[path = "support/leakless.rs"]
+mod leakless;
+
 use std::{
     collections::BTreeMap,
     env::consts::EXE_SUFFIX,
@@ -127,7 +130,7 @@ fn points<'a>(received: &'a Received, name: &str) -> &'a [HistogramDataPoint] {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "leakless")]
 async fn traces_and_metrics_reach_a_collector_under_their_names() {
     let received = received().await;
 

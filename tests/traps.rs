@@ -99,7 +99,7 @@ async fn hello_axum() -> &'static str {
     "hello"
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn in_tonic_the_error_stays_the_channels() {
     let stack = ServiceBuilder::new().layer(outbound()).layer(TonicLayer::new());
     let stack = with_error::<tonic::transport::Error, Request<tonic::body::Body>, _>(stack.service(nowhere()));
@@ -164,7 +164,7 @@ fn in_axum_each_of_six_is_optional() {
         .layer(optional_server!());
 }
 
-#[tokio::test]
+#[tokio::test(crate = "support::leakless")]
 async fn in_tonic_each_of_six_is_optional() {
     let (_reporter, health) = health_reporter();
     let _ = Server::builder().layer(optional_server!()).add_service(health);

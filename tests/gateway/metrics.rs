@@ -156,7 +156,7 @@ async fn the_page_is_what_the_table_says_and_no_more() {
     assert!(page.has("http_server_active_requests 0"), "{page:#?}");
 }
 
-#[tokio::test]
+#[tokio::test(crate = "crate::gateway_process::leakless")]
 async fn a_log_has_a_line_for_each_end_and_each_event() {
     let (_socket, dead) = dead();
     let (mut gateway, mut log) = Gateway::logging(&["--log", "--upstream", &dead, "--retry", "1"]).await;
