@@ -562,3 +562,25 @@ async fn under_axum_five_an_hour_are_five_over_all_connections_and_routes() {
         server.abort();
     }
 }
+
+/// As layers of their own would say it, the one that rejected first.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn of_two_limits_that_stand_together_each_says_how_it_stands() {
+    let fields = |response: &Response<()>| -> Vec<String> {
+        let values = response.headers().get_all("ratelimit").iter();
+        values.map(|value| value.to_str().unwrap().to_owned()).collect()
+    };
+    let wide = || RateLimitLayer::new(Quota::per_minute(100)).tell();
+    let narrow = || RateLimitLayer::new(Quota::per_second(1));
+    let apart = ServiceBuilder::new()
+        .layer(wide())
+        .layer(narrow())
+        .service(service_fn(hello));
+    let together = AdmissionLayer::new((wide().policy(), narrow().policy())).layer(service_fn(hello));
+    apart.clone().oneshot(get()).await.unwrap();
+    together.clone().oneshot(get()).await.unwrap();
+    let apart = fields(&apart.oneshot(get()).await.unwrap().map(drop));
+    let together = fields(&together.oneshot(get()).await.unwrap().map(drop));
+    assert_eq!(apart.len(), 2, "{apart:?}");
+    assert_eq!(together, apart);
+}

@@ -171,6 +171,10 @@ fn an_error_names_the_field_its_value_and_what_is_allowed() {
             "`rate.trusted_hops` is `1`: it should be left out, unless `by` is \"client\"",
         ),
         (
+            "deadline = \"1s\"\nrate = { quota = \"1/s\", keys = 5 }",
+            "`rate.keys` is `5`: it should be left out, unless `by` is \"client\" or a header",
+        ),
+        (
             "deadline = \"1s\"\nrate = { quota = \"1/s\", by = \"a b\" }",
             "`rate.by` is `a b`: it should be \"all\", \"client\", or the name of a header",
         ),
@@ -222,6 +226,19 @@ fn an_error_names_the_field_its_value_and_what_is_allowed() {
     ] {
         assert_eq!(error::<ClientStack>(&format!("{CALL}{toml}")), says, "{toml}");
     }
+}
+
+/// As environments have it: no header is called so.
+#[test]
+fn a_switch_is_one_in_whatever_case() {
+    for off in ["false", "False", "FALSE"] {
+        let server = stack::<ServerStack>(&format!("{MUST}criticality = \"{off}\"\nshed = \"{off}\""));
+        assert!(!server.contains("Criticality") && !server.contains("Shed"), "{server}");
+        let client = stack::<ClientStack>(&format!("{CALL}criticality = \"{off}\""));
+        assert!(!client.contains("PropagateCriticality"), "{client}");
+    }
+    let on = stack::<ServerStack>(&format!("{MUST}criticality = \"True\""));
+    assert_eq!(on, stack::<ServerStack>(MUST));
 }
 
 #[test]

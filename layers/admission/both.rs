@@ -5,7 +5,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::HeaderMap;
 use pin_project::pin_project;
 use tower_service::Service;
 
@@ -67,13 +66,12 @@ fn reject<A: Settle>(first: Held<A>, rejection: Rejection) -> Rejection {
     let Some(mut permit) = first.take() else {
         return rejection;
     };
-    let mut headers = HeaderMap::new();
-    permit.answered(&mut Answer::new(rejection.reason().http_status(), &mut headers, false));
+    let mut rejection = rejection;
+    let status = rejection.reason().http_status();
+    // Among those of the second, which may be of the same name.
+    rejection.write_headers(|headers| permit.answered(&mut Answer::new(status, headers, false)));
     permit.settle(of_rejection(&rejection));
-    let headers = headers.iter();
-    headers.fold(rejection, |rejection, (name, value)| {
-        rejection.with_header(name.clone(), value.clone())
-    })
+    rejection
 }
 
 // === impl Both, BothWait ===

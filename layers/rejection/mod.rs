@@ -146,6 +146,16 @@ impl Rejection {
         self
     }
 
+    /// Has headers written among its own. Where none are, nothing is allocated.
+    pub(crate) fn write_headers(&mut self, write: impl FnOnce(&mut HeaderMap)) {
+        if let Some(own) = &mut self.headers {
+            return write(own);
+        }
+        let mut headers = HeaderMap::new();
+        write(&mut headers);
+        self.headers = (!headers.is_empty()).then(|| headers.into());
+    }
+
     /// Why.
     pub fn reason(&self) -> Reason {
         self.reason

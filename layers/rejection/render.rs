@@ -51,8 +51,15 @@ impl Rejection {
     }
 
     fn add_headers(&self, headers: &mut HeaderMap) {
-        for (name, value) in self.headers.iter().flat_map(|own| own.iter()) {
-            headers.entry(name).or_insert_with(|| value.clone());
+        let own = self
+            .headers
+            .iter()
+            .flat_map(|own| own.keys().map(|name| (name, own.get_all(name))));
+        for (name, values) in own {
+            // Those of the answer go before; a field in several lines is one list.
+            if !headers.contains_key(name) {
+                headers.extend(values.iter().map(|value| (name.clone(), value.clone())));
+            }
         }
     }
 

@@ -53,8 +53,9 @@ pub enum Render {
 /// It touches the answers that carry a [`Rejection`], and of those only the ones in plain HTTP: the other protocols leave no
 /// choice. One that was made in plain HTTP for a request of another protocol, by a handler that did not know, is made anew in that.
 /// `poll_ready` is the inner service's.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct RenderLayer {
+    is_off: bool,
     render: Render,
     rejected_by: Option<HeaderValue>,
 }
@@ -63,8 +64,17 @@ impl RenderLayer {
     /// Renders in that way.
     pub fn new(render: Render) -> Self {
         Self {
+            is_off: false,
             render,
             rejected_by: None,
+        }
+    }
+
+    /// One that leaves answers as they are.
+    pub(crate) fn off() -> Self {
+        Self {
+            is_off: true,
+            ..Self::default()
         }
     }
 
@@ -114,10 +124,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let renders = self
-            .layer
-            .changes()
-            .then(|| (self.layer.clone(), Protocol::of(&request)));
+        let renders = (!self.layer.is_off).then(|| (self.layer.clone(), Protocol::of(&request)));
         RenderFuture {
             inner: self.inner.call(request),
             renders,
@@ -153,11 +160,6 @@ where
 }
 
 impl RenderLayer {
-    /// Whether it renders anything otherwise than it is.
-    fn changes(&self) -> bool {
-        self.rejected_by.is_some() || !matches!(self.render, Render::Text)
-    }
-
     fn render<B>(&self, rejection: &Rejection, protocol: &Protocol, response: Response<B>) -> Response<Reply<B>> {
         let (mut head, inner) = response.into_parts();
         if let Some(name) = &self.rejected_by {
@@ -176,13 +178,11 @@ impl RenderLayer {
                 response
             }
             (protocol, _) if !protocol.is_of(&head.headers) => {
-                let mut response = rejection.clone().into_answer(protocol);
-                let made = [CONTENT_TYPE, CONTENT_LENGTH];
-                for (name, value) in head.headers.iter().filter(|(name, _)| !made.contains(name)) {
-                    let entry = response.headers_mut().entry(name);
-                    entry.or_insert_with(|| value.clone());
-                }
-                response
+                let (made, body) = rejection.clone().into_answer(protocol).into_parts();
+                head.status = made.status;
+                head.headers.remove(CONTENT_LENGTH);
+                head.headers.extend(made.headers);
+                Response::from_parts(head, body)
             }
             _ => return Response::from_parts(head, Reply::inner(inner)),
         };
@@ -190,6 +190,15 @@ impl RenderLayer {
             Protocol::HttpHead => without_body(response).map(Reply::ours),
             _ => response.map(Reply::ours),
         }
+    }
+}
+
+impl fmt::Debug for RenderLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderLayer")
+            .field("render", &self.render)
+            .field("rejected_by", &self.rejected_by)
+            .finish_non_exhaustive()
     }
 }
 

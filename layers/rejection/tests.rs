@@ -148,12 +148,7 @@ fn want_of_capacity_says_when_to_come_back_and_the_rest_does_not() {
     assert_eq!(Rejection::new(Reason::Overloaded, "test").wait(), Some(SECOND));
     let late = Rejection::new(Reason::DeadlineExceeded, "test");
     assert_eq!((late.wait(), late.may_retry()), (None, false));
-    assert!(
-        !late
-            .into_answer(&Protocol::Http)
-            .headers()
-            .contains_key("retry-after")
-    );
+    assert!(!late.into_answer(&Protocol::Http).headers().contains_key("retry-after"));
 }
 
 #[test]
@@ -275,14 +270,21 @@ async fn a_renderer_of_ones_own_changes_what_it_likes() {
 
 #[tokio::test]
 async fn an_answer_made_without_knowing_the_protocol_is_made_anew_in_it() {
-    let unknowing = ServiceBuilder::new()
-        .layer(RenderLayer::new(Render::Problem))
-        .service_fn(|_: Request<()>| async {
-            let rejection = Rejection::new(Reason::Quota, "handler").do_not_retry();
-            let mut answer = rejection.into_answer(&Protocol::Http).map(Full::new);
-            answer.headers_mut().insert("x-own", "stays".parse().unwrap());
-            Ok::<_, BoxError>(answer)
-        });
+    for render in [Render::Text, Render::Problem] {
+        an_unknowing_answer_is_made_anew(RenderLayer::new(render)).await;
+    }
+}
+
+async fn an_unknowing_answer_is_made_anew(layer: RenderLayer) {
+    let unknowing = ServiceBuilder::new().layer(layer).service_fn(|_: Request<()>| async {
+        let rejection = Rejection::new(Reason::Quota, "handler").do_not_retry();
+        let mut answer = rejection.into_answer(&Protocol::Http).map(Full::new);
+        for value in ["stays", "too"] {
+            answer.headers_mut().append("x-own", value.parse().unwrap());
+        }
+        answer.extensions_mut().insert("stays");
+        Ok::<_, BoxError>(answer)
+    });
     let ask = |content_type: &str| {
         let request = Request::post("/p.S/M").header("content-type", content_type);
         unknowing.clone().oneshot(request.body(()).unwrap())
@@ -290,6 +292,8 @@ async fn an_answer_made_without_knowing_the_protocol_is_made_anew_in_it() {
     let grpc = ask("application/grpc+proto").await.unwrap();
     assert_eq!(grpc.status(), 200);
     assert!(grpc.extensions().get::<Rejection>().is_some());
+    assert_eq!(grpc.extensions().get(), Some(&"stays"));
+    assert_eq!(grpc.headers().get_all("x-own").iter().count(), 2);
     for (name, value) in [
         ("content-type", "application/grpc+proto"),
         ("grpc-status", "8"),

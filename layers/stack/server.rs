@@ -41,7 +41,7 @@ pub fn server(deadline: Duration) -> ServerStack {
 /// | outermost first | default | why |
 /// |---|---|---|
 /// | [`observe`](Self::observe) | nobody is told, and it is free | sees every ending, the caller's departure included |
-/// | [`render`](Self::render) | a line of text | how a rejection looks |
+/// | [`render`](Self::render) | none: a line of text | how a rejection looks |
 /// | [`criticality`](Self::criticality) | `x-criticality` can lower it | what is rejected first |
 /// | [`deadline`](Self::deadline) | as given to [`server`]; a caller's, up to 30 s or that | stands outside of every wait, so that it counts |
 /// | [`cancel`](Self::cancel) | on | the context, that ends with its request |
@@ -102,7 +102,8 @@ impl<O> ServerStack<O> {
         }
     }
 
-    /// How rejections look in plain HTTP.
+    /// How rejections look in plain HTTP. Without one they look as whoever rejects makes them: what a handler rejects in plain HTTP, not knowing
+    /// that its request is one of gRPC, is [made anew](RenderLayer) by a layer alone.
     #[must_use]
     pub fn render(mut self, render: impl Into<Option<RenderLayer>>) -> Self {
         self.render = render.into();
@@ -175,7 +176,7 @@ impl<O> ServerStack<O> {
         let cancel = self.cancel.unwrap_or(CancelLayer::off());
         let deadline = self.deadline.clone().unwrap_or_else(DeadlineLayer::off);
         let criticality = self.criticality.clone().unwrap_or_else(CriticalityLayer::off);
-        let render = self.render.clone().unwrap_or_default();
+        let render = self.render.clone().unwrap_or_else(RenderLayer::off);
         let admitted = AdmissionLayer::new(self.policies()).layer(inner);
         let bounded = deadline.layer(cancel.layer(admitted));
         self.observe.layer(render.layer(criticality.layer(bounded)))

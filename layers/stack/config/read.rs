@@ -139,7 +139,8 @@ impl Field {
     pub(super) fn as_switch(&self) -> Option<bool> {
         match &self.value {
             Value::Switch(switch) => Some(*switch),
-            Value::Text(text) => text.parse().ok(),
+            // Environments write it in capitals, too. No header is called so.
+            Value::Text(text) => text.to_ascii_lowercase().parse().ok(),
             _ => None,
         }
     }

@@ -102,6 +102,11 @@ fn rates(table: &mut Table) -> Result<RateLimitLayer, Invalid> {
     if let Some(hops) = hops.as_ref().filter(|_| !by_client) {
         return Err(hops.invalid("left out, unless `by` is \"client\""));
     }
+    let keys = table.take("keys");
+    let by_all = by.as_ref().is_none_or(|by| by.as_text() == Some("all"));
+    if let Some(keys) = keys.as_ref().filter(|_| by_all) {
+        return Err(keys.invalid("left out, unless `by` is \"client\" or a header"));
+    }
     match by {
         Some(_) if by_client => {
             let hops = hops
@@ -109,13 +114,13 @@ fn rates(table: &mut Table) -> Result<RateLimitLayer, Invalid> {
                 .transpose()?;
             layer = layer.by_client(ClientAddress::new().trusted_hops(hops.unwrap_or(0)));
         }
-        Some(by) if by.as_text() != Some("all") => {
+        Some(by) if !by_all => {
             let header = by.header();
             layer = layer.by_header(header.map_err(|_| by.invalid("\"all\", \"client\", or the name of a header"))?);
         }
         _ => {}
     }
-    if let Some(keys) = table.take("keys") {
+    if let Some(keys) = keys {
         layer = layer.keys(keys.count("a number of keys, 0 or more")?);
     }
     Ok(layer)
