@@ -119,7 +119,7 @@ async fn what_waits_and_what_never_ran() {
     yield_now().await;
     queue.try_enqueue(Job::Hangs).unwrap();
     let report = life.run().await;
-    assert_eq!(report.unprocessed, [("it", 1)]);
+    assert_eq!(report.lost, [("it", 1)]);
     let told = &book.events()[3..];
     for event in [
         "job of it failed, Some(0ns)",
