@@ -100,8 +100,9 @@
 //! # Serving
 //!
 //! [`Lifecycle::serve`](crate::Lifecycle::serve) serves a router as part of the process. Who stays with `axum::serve` gives it a
-//! [listener](crate::Lifecycle::listener) of the process; see [`serve`](crate::lifecycle::serve). axum's `ConnectInfo` is `axum::serve`'s alone.
-//! [`ClientIp`] knows the socket's other end from either, and `Extension<`[`PeerAddress`](crate::address::PeerAddress)`>` from the process.
+//! [listener](crate::Lifecycle::listener) of the process; see [`serve`](crate::lifecycle::serve). [`ClientIp`] knows
+//! the socket's other end from either. The process tells it as `Extension<`[`PeerAddress`](crate::address::PeerAddress)`>`, and as axum's
+//! `ConnectInfo` where the router asks for it, by [`with_connect_info`](RouterExt::with_connect_info).
 //!
 //! # Limits
 //!

@@ -1,6 +1,16 @@
-use axum::{Extension, Router, extract::MatchedPath};
+use std::net::SocketAddr;
 
-use crate::{address::ClientAddress, context::Head, lifecycle::Lifecycle};
+use axum::{
+    Extension, Router,
+    extract::{ConnectInfo, MatchedPath, Request},
+    middleware::map_request,
+};
+
+use crate::{
+    address::{ClientAddress, PeerAddress},
+    context::Head,
+    lifecycle::Lifecycle,
+};
 
 /// The route of a request as the router knows it, `/users/{id}`: for layers that ask what [requests](crate::ObserveLayer::route)
 /// and [calls](crate::ConcurrencyLimitLayer::route) are called.
@@ -65,6 +75,26 @@ pub trait RouterExt: Sized {
     /// header. Give a [rate limit](crate::RateLimitLayer::by_client) the same.
     #[must_use]
     fn with_client_address(self, client: ClientAddress) -> Self;
+
+    /// Has the socket's other end as axum's `ConnectInfo<SocketAddr>`, too, in requests to the routes and layers that are there so far.
+    ///
+    /// For handlers and middleware that were written for `axum::serve` and its `into_make_service_with_connect_info`, and are served by
+    /// [`Lifecycle::serve`] now. Where the server gives one of its own, that stays.
+    ///
+    /// ```
+    /// use axum::{Router, extract::ConnectInfo, routing::get};
+    /// use buttress::axum::RouterExt;
+    /// use std::net::SocketAddr;
+    ///
+    /// async fn whoami(ConnectInfo(peer): ConnectInfo<SocketAddr>) -> String {
+    ///     peer.to_string()
+    /// }
+    ///
+    /// let app: Router = Router::new().route("/whoami", get(whoami)).with_connect_info();
+    /// # let _ = app;
+    /// ```
+    #[must_use]
+    fn with_connect_info(self) -> Self;
 }
 
 impl<S> RouterExt for Router<S>
@@ -82,4 +112,17 @@ where
     fn with_client_address(self, client: ClientAddress) -> Self {
         self.layer(Extension(client))
     }
+
+    fn with_connect_info(self) -> Self {
+        self.layer(map_request(connect_info))
+    }
+}
+
+async fn connect_info(mut request: Request) -> Request {
+    let peer = request.extensions().get().map(|PeerAddress(address)| *address);
+    let told = request.extensions().get::<ConnectInfo<SocketAddr>>().is_some();
+    if let Some(peer) = peer.filter(|_| !told) {
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
+    request
 }

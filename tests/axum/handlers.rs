@@ -8,7 +8,8 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
+    extract::ConnectInfo,
     routing::{get as on_get, post},
 };
 use buttress::{
@@ -152,6 +153,28 @@ async fn without_proxies_the_client_is_the_sockets_other_end() {
     let address = serve(whoami()).await;
     assert_eq!(ask(address, "/must", forged).await.status, 500);
     assert_eq!(ask(address, "/may", forged).await.text, "false");
+    life.handle().shutdown();
+    assert!(soon(life.run()).await.is_clean());
+}
+
+/// What was written for `axum::serve` finds it under either.
+#[tokio::test(crate = "super::support::leakless")]
+async fn who_asks_for_axums_connect_info_is_told_by_the_process() {
+    let handler = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string();
+    let routes = || Router::new().route("/", on_get(handler));
+    let life = Lifecycle::builder().build().unwrap();
+    let (socket, address) = listener().await;
+    life.serve(socket, routes().with_connect_info());
+    assert_eq!(ask(address, "/", None).await.text, "127.0.0.1");
+    // axum's own word stays.
+    let own = SocketAddr::from(([192, 0, 2, 1], 4711));
+    let (socket, address) = listener().await;
+    let app = routes().with_connect_info();
+    life.serve(socket, app.layer(Extension(ConnectInfo(own))));
+    assert_eq!(ask(address, "/", None).await.text, "192.0.2.1");
+    // Nobody says it: axum's fault is axum's.
+    let address = serve(routes().with_connect_info()).await;
+    assert_eq!(ask(address, "/", None).await.status, 500);
     life.handle().shutdown();
     assert!(soon(life.run()).await.is_clean());
 }
