@@ -94,7 +94,7 @@ async fn a_tonic_client_gives_a_tonic_server_its_deadlines_and_knows_who_said_no
     let life = Lifecycle::builder().build().unwrap();
     let (listener, address) = listener().await;
     tonic_server::serve(&life, listener);
-    let calls = soon(tonic_client::calls(support::grpc::channel(address).await)).await;
+    let calls = soon(Box::pin(tonic_client::calls(support::grpc::channel(address).await))).await;
     assert_eq!((calls[0], calls[1].0), ((Code::Ok, None), Code::DeadlineExceeded));
     assert_eq!(
         calls[2..],

@@ -123,6 +123,7 @@ fn each_setting_of_a_client() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn an_error_names_the_field_its_value_and_what_is_allowed() {
     for (toml, says) in [
         ("", "`deadline` is missing, and has no default"),
@@ -139,8 +140,8 @@ fn an_error_names_the_field_its_value_and_what_is_allowed() {
             "`deadline.default` is missing, and has no default",
         ),
         (
-            "deadline = \"1s\"\nlimt = 3",
-            "`limt` is no setting: there are deadline, render, criticality, cancel, rate, shed, limit",
+            "deadline = \"1s\"\nlimits = 3",
+            "`limits` is no setting: there are deadline, render, criticality, cancel, rate, shed, limit",
         ),
         (
             "deadline = \"1s\"\nlimit = { quue = 3 }",

@@ -65,6 +65,7 @@ impl Progress {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "what is lost is less than the tolerance")]
 mod tests {
     use proptest::prelude::*;
 

@@ -20,7 +20,10 @@ use super::{
     layer::Shared,
 };
 use crate::{
-    body::{BoxError, Tracked, replay::Replay},
+    body::{
+        BoxError, Tracked,
+        replay::{Replay, TakesReplay},
+    },
     context::home::Home,
     rejection::Protocol,
     retry::{Again, Ending, Paid},
@@ -95,16 +98,13 @@ where
     }
 }
 
-impl<S, B, ResBody> Future for HedgeFuture<S, B>
+impl<S, B> Future for HedgeFuture<S, B>
 where
-    S: Service<Request<Replay<B>>, Response = Response<ResBody>> + Clone,
-    S::Error: 'static,
+    S: TakesReplay<B> + Clone,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
-    ResBody: Body<Data = Bytes>,
-    ResBody::Error: Into<BoxError>,
 {
-    type Output = Result<Response<Tracked<ResBody, Ending>>, S::Error>;
+    type Output = Result<Response<Tracked<S::ResBody, Ending>>, S::Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -118,17 +118,17 @@ where
     }
 }
 
-impl<S, B, ResBody> Attempts<S, B>
+impl<S, B> Attempts<S, B>
 where
-    S: Service<Request<Replay<B>>, Response = Response<ResBody>> + Clone,
-    S::Error: 'static,
+    S: TakesReplay<B> + Clone,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
-    ResBody: Body<Data = Bytes>,
-    ResBody::Error: Into<BoxError>,
 {
     #[expect(clippy::type_complexity, reason = "the output of the future")]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response<Tracked<ResBody, Ending>>, S::Error>> {
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<Tracked<S::ResBody, Ending>>, S::Error>> {
         let mut this = self.project();
         loop {
             // The first, then the others: whoever is older wins where two have answered.

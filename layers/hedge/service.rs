@@ -12,7 +12,7 @@ use super::{HedgeFuture, flight::Flight, layer::Shared};
 use crate::{
     body::{
         BoxError, Tracked,
-        replay::{Recording, Replay},
+        replay::{Recording, TakesReplay},
     },
     context::{Head, Scope, clock, home::Homes},
     rejection::Protocol,
@@ -22,22 +22,19 @@ use crate::{
 /// The service of [`HedgeLayer`](super::HedgeLayer).
 ///
 /// `poll_ready` is the inner service's, and the service that it made ready has the first attempt. The inner service is called with a
-/// body of [`Replay`], is cloned once for each request, and is asked again whether it is ready before each further attempt.
+/// body of [`Replay`](crate::body::replay::Replay), is cloned once for each request, and is asked again whether it is ready before each further attempt.
 pub struct Hedge<S> {
     pub(super) inner: S,
     pub(super) homes: Homes<Shared>,
 }
 
-impl<S, B, ResBody> Service<Request<B>> for Hedge<S>
+impl<S, B> Service<Request<B>> for Hedge<S>
 where
-    S: Service<Request<Replay<B>>, Response = Response<ResBody>> + Clone,
-    S::Error: 'static,
+    S: TakesReplay<B> + Clone,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
-    ResBody: Body<Data = Bytes>,
-    ResBody::Error: Into<BoxError>,
 {
-    type Response = Response<Tracked<ResBody, Ending>>;
+    type Response = Response<Tracked<S::ResBody, Ending>>;
     type Error = S::Error;
     type Future = HedgeFuture<S, B>;
 

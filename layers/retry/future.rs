@@ -24,7 +24,7 @@ use super::{
 use crate::{
     body::{
         BoxError, Tracked,
-        replay::{NotReplayable, Replay},
+        replay::{NotReplayable, Replay, TakesReplay},
     },
     budget::{How, Why},
     context::{Cancelled, Context as Work, Head, Scope, clock, home::Home},
@@ -98,17 +98,14 @@ where
     }
 }
 
-impl<S, C, B, ResBody> Future for RetryFuture<S, C, B>
+impl<S, C, B> Future for RetryFuture<S, C, B>
 where
-    S: Service<Request<Replay<B>>, Response = Response<ResBody>> + Clone,
-    S::Error: 'static,
+    S: TakesReplay<B> + Clone,
     C: Classify,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
-    ResBody: Body<Data = Bytes>,
-    ResBody::Error: Into<BoxError>,
 {
-    type Output = Result<Response<Tracked<ResBody, Ending>>, S::Error>;
+    type Output = Result<Response<Tracked<S::ResBody, Ending>>, S::Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     body::{
         BoxError, Tracked,
-        replay::{Recording, Replay},
+        replay::{Recording, TakesReplay},
     },
     context::{Frame, Head, Scope, clock, home::Homes},
     rejection::Protocol,
@@ -26,7 +26,7 @@ use crate::{
 /// The service of [`RetryLayer`](super::RetryLayer).
 ///
 /// `poll_ready` is the inner service's, and the service that it made ready has the first attempt. The inner service is called with a
-/// body of [`Replay`], is cloned once for each request, and is asked again whether it is ready before each further attempt.
+/// body of [`Replay`](crate::body::replay::Replay), is cloned once for each request, and is asked again whether it is ready before each further attempt.
 pub struct Retry<S, C = Rules> {
     pub(super) inner: S,
     pub(super) homes: Homes<Shared<C>>,
@@ -39,17 +39,14 @@ pub(crate) struct Again<S, B> {
     pub(crate) body: Recording<B>,
 }
 
-impl<S, C, B, ResBody> Service<Request<B>> for Retry<S, C>
+impl<S, C, B> Service<Request<B>> for Retry<S, C>
 where
-    S: Service<Request<Replay<B>>, Response = Response<ResBody>> + Clone,
-    S::Error: 'static,
+    S: TakesReplay<B> + Clone,
     C: Classify,
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
-    ResBody: Body<Data = Bytes>,
-    ResBody::Error: Into<BoxError>,
 {
-    type Response = Response<Tracked<ResBody, Ending>>;
+    type Response = Response<Tracked<S::ResBody, Ending>>;
     type Error = S::Error;
     type Future = RetryFuture<S, C, B>;
 

@@ -61,8 +61,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
+use tower_service::Service;
 
 pub use self::room::{process_usage, set_process_limit};
 use self::{attempt::Attempt, room::Room, shared::Shared};
@@ -74,6 +76,29 @@ use super::BoxError;
 /// do. Then the innermost layer is that transport's adapter, a `TransportLayer` (features `reqwest`, `tonic`).
 #[pin_project]
 pub struct Replay<B>(#[pin] Source<B>);
+
+/// An HTTP service that takes requests with a [`Replay`] of such a body: what a retry and a hedge call.
+///
+/// It is a name for what is asked of the service below them, so that the compiler can say it, and every service has it that is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not take requests with a body that can be sent again",
+    label = "takes no `http::Request<Replay<{B}>>`",
+    note = "a client with a body type of its own, as reqwest's and tonic's, wants its `TransportLayer` innermost: \
+            `buttress::reqwest::TransportLayer`, `buttress::tonic::TransportLayer`"
+)]
+pub trait TakesReplay<B>: Service<Request<Replay<B>>, Response = Response<Self::ResBody>, Error: 'static> {
+    /// The body of its answers.
+    type ResBody: Body<Data = Bytes, Error: Into<BoxError>>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S, B, ResBody> TakesReplay<B> for S
+where
+    S: Service<Request<Replay<B>>, Response = Response<ResBody>, Error: 'static>,
+    ResBody: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type ResBody = ResBody;
+}
 
 #[pin_project(project = SourceProj)]
 enum Source<B> {
