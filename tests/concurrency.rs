@@ -27,7 +27,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, poll};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Channel, Empty, Full};
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
@@ -236,7 +236,7 @@ mod line {
         let _inside = enter(&limit);
         let mut line = queue(&limit);
         assert!(sent_away(&mut line).await.is_none());
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let rejection = line.await.unwrap_err();
         assert_eq!(began.elapsed().as_millis(), 100);
         assert_eq!(
@@ -377,6 +377,18 @@ mod line {
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
+    async fn a_wait_without_a_bound_ends_when_its_turn_comes() {
+        let limit = ConcurrencyLimitLayer::new(1).queue(8).max_wait(Duration::MAX).limit();
+        let inside = enter(&limit);
+        let mut line = queue(&limit);
+        assert!(sent_away(&mut line).await.is_none());
+        advance(3_600_000 * MS).await;
+        assert!(sent_away(&mut line).await.is_none());
+        drop(inside);
+        assert!(served(&mut line).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_waiter_is_woken_when_its_turn_comes() {
         let limit = limit(1, 8);
         let inside = enter(&limit);
@@ -473,6 +485,26 @@ mod deadlines {
         assert_eq!(sent_away(&mut late).await.unwrap().reason(), Reason::DeadlineExceeded);
         assert!(served(&mut early).await.is_some());
         assert_eq!(count(&limit, Refusal::Unmeetable), 1);
+    }
+
+    #[tokio::test(start_paused = true, crate = "leakless")]
+    async fn a_wait_ends_when_the_work_can_no_longer_be_done_in_time() {
+        let layer = ConcurrencyLimitLayer::new(50).queue(8).max_wait(10_000 * MS);
+        let limit = used_to(100 * MS, layer.limit()).await;
+        let _inside: Vec<_> = (0..50).map(|_| enter(&limit)).collect();
+        let start = Instant::now();
+        let Became::Queued(line) = arrive_in(&limit, &within(300 * MS)) else {
+            panic!()
+        };
+        assert_eq!(line.await.unwrap_err().reason(), Reason::DeadlineExceeded);
+        // What 95 of 100 take is known to within some percent.
+        assert!(
+            (180..=205).contains(&start.elapsed().as_millis()),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(count(&limit, Refusal::Unmeetable), 1);
+        assert_eq!(limit.snapshot().queued, 0);
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]

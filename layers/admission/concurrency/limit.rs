@@ -152,7 +152,8 @@ impl Shared {
             Entry::Now => Decision::Now(Permit::new(handle.clone(), route, Some(now))),
             Entry::Waits(place) => {
                 self.counts(home).queued();
-                Decision::Wait(Queued::new(Waiting::new(handle.clone(), place, band, route, now)))
+                let wait = Waiting::new(handle.clone(), place, (band, route), now, latest);
+                Decision::Wait(Queued::new(wait))
             }
             Entry::Full => self.refuse(handle, arrival, Refusal::Full),
         }

@@ -4,10 +4,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use pin_project::{pin_project, pinned_drop};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{Permit, counts::Refusal, limit::Handle, queue::Fate, routes::RouteKey};
 use crate::{
@@ -18,28 +19,38 @@ use crate::{
 
 /// The wait in the queue of a [`ConcurrencyLimit`](super::ConcurrencyLimit). Dropping it leaves the queue, and costs nobody anything.
 ///
-/// It ends when it is served, when it has to give way, or when it has waited as long as one may.
+/// It ends when it is served, when it has to give way, when it has waited as long as one may, or when its work can no longer be done in time.
 #[pin_project(PinnedDrop)]
 pub struct Waiting {
     handle: Arc<Handle>,
     place: Option<usize>,
     since: Instant,
+    /// When it must be served at the latest, if there is a latest.
+    latest: Option<Instant>,
     band: Criticality,
     route: RouteKey,
     #[pin]
-    overdue: Sleep,
+    patience: Sleep,
 }
 
 impl Waiting {
-    pub(super) fn new(handle: Arc<Handle>, place: usize, band: Criticality, route: RouteKey, since: Instant) -> Self {
-        let until = since.checked_add(handle.wait()).unwrap_or(since);
+    pub(super) fn new(
+        handle: Arc<Handle>,
+        place: usize,
+        (band, route): (Criticality, RouteKey),
+        since: Instant,
+        latest: Option<Instant>,
+    ) -> Self {
+        let until = [since.checked_add(handle.wait()), latest].into_iter().flatten().min();
         Self {
             handle,
             place: Some(place),
             since,
+            latest,
             band,
             route,
-            overdue: sleep_until(until),
+            // A bound that is beyond the clock is none.
+            patience: until.map_or_else(|| sleep(Duration::MAX), sleep_until),
         }
     }
 }
@@ -54,7 +65,7 @@ impl Future for Waiting {
         };
         let Handle { shared, number: home } = &**this.handle;
         let waits = shared.gate.look(place, cx.waker()) == Fate::Waiting;
-        if waits && this.overdue.poll(cx).is_pending() {
+        if waits && this.patience.poll(cx).is_pending() {
             return Poll::Pending;
         }
         *this.place = None;
@@ -72,7 +83,11 @@ impl Future for Waiting {
         Poll::Ready(match fate {
             Fate::Granted => Ok(Permit::new(this.handle.clone(), *this.route, Some(now))),
             fate => {
-                let why = Refusal::of(fate);
+                let is_late = this.latest.is_some_and(|latest| latest <= now);
+                let why = match fate {
+                    Fate::Waiting if is_late => Refusal::Unmeetable,
+                    fate => Refusal::of(fate),
+                };
                 shared.counts(*home).refused(*this.band, why);
                 Err(why.rejection())
             }
