@@ -16,7 +16,7 @@ use buttress::{
     BoxError, CancelLayer, ConcurrencyLimitLayer, Context, Criticality, DeadlineLayer, Rejection,
     admission::{
         Admit, Arrival, Decision, Queued,
-        concurrency::{ConcurrencyLimit, HoldUntil, Permit, Refusal, Waiting},
+        concurrency::{ConcurrencyLimit, HoldUntil, Limit, Permit, Refusal, Span, Waiting, Window},
     },
     context::Head,
     outcome::{Class, Outcome, Settle},
@@ -532,6 +532,79 @@ mod deadlines {
         assert!(matches!(come("/slow", &within(50 * MS)), Decision::No(_)));
         assert!(matches!(come("/quick", &within(50 * MS)), Decision::Now(_)));
         assert!(matches!(come("/new", &within(50 * MS)), Decision::Now(_)));
+    }
+}
+
+mod laws {
+    use super::*;
+
+    /// Says something else after every call.
+    #[derive(Clone, Debug)]
+    struct Fickle(usize);
+
+    impl Limit for Fickle {
+        fn limit(&self) -> usize {
+            self.0
+        }
+
+        fn update(&mut self, _: &Window<'_>) {
+            self.0 ^= 3;
+        }
+
+        fn span(&self) -> Span {
+            Span {
+                duration: Duration::ZERO,
+                successes: 1,
+            }
+        }
+    }
+
+    fn call(limit: &ConcurrencyLimit) {
+        if let Became::In(permit) = arrive(limit) {
+            permit.settle(Outcome::Success);
+        }
+    }
+
+    #[test]
+    fn a_users_word_stands_though_the_law_speaks_at_the_same_moment() {
+        for _ in 0..500 {
+            let limit = ConcurrencyLimitLayer::with_law(Fickle(101)).queue(0).limit();
+            let calling = limit.clone();
+            let calls = std::thread::spawn(move || (0..200).for_each(|_| call(&calling)));
+            for word in 1..50 {
+                limit.set(Some(word));
+                limit.set(None);
+            }
+            limit.set(Some(7));
+            calls.join().unwrap();
+            assert_eq!(limit.snapshot().limit, 7);
+        }
+    }
+
+    /// A law that learns nothing, and never wants to.
+    #[derive(Clone, Debug)]
+    struct Settled;
+
+    impl Limit for Settled {
+        fn limit(&self) -> usize {
+            1
+        }
+
+        fn update(&mut self, _: &Window<'_>) {}
+
+        fn span(&self) -> Span {
+            Span {
+                duration: Duration::MAX,
+                successes: 0,
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true, crate = "leakless")]
+    async fn a_window_may_last_for_ever() {
+        let limit = ConcurrencyLimitLayer::with_law(Settled).queue(0).limit();
+        call(&limit);
+        assert!(matches!(arrive(&limit), Became::In(_)));
     }
 }
 

@@ -81,8 +81,8 @@ impl ConcurrencyLimit {
     /// What is in flight beyond a lower limit goes on, and nothing new is let in until there is room. 0 lets nothing in.
     pub fn set(&self, limit: Option<usize>) {
         let Handle { shared, number: home } = &**self.homes.here();
-        let limit = shared.meter.overrule(limit);
-        shared.gate.resize(limit, *home, Instant::now());
+        shared.meter.overrule(limit);
+        shared.resize(*home, Instant::now());
     }
 
     /// How it stands.
@@ -202,7 +202,18 @@ impl Shared {
         if let Some(limit) = self.meter.end_window(now, read)
             && limit != self.gate.limit()
         {
+            self.resize(home, now);
+        }
+    }
+
+    /// Sets the gate to the limit as it is by now: a law and a user may both be about it, and the word of either may be over.
+    fn resize(&self, home: usize, now: Instant) {
+        loop {
+            let limit = self.meter.limit();
             self.gate.resize(limit, home, now);
+            if self.meter.limit() == limit {
+                return;
+            }
         }
     }
 

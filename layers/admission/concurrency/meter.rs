@@ -50,6 +50,8 @@ pub(super) struct Meter {
 #[derive(Debug)]
 struct Open {
     law: Box<dyn Limit>,
+    /// What the law said last.
+    limit: usize,
     /// The user's word is above the law.
     overruled: Option<usize>,
     since: Instant,
@@ -68,7 +70,7 @@ pub(super) struct Reading {
 
 impl Meter {
     pub(super) fn new(law: Box<dyn Limit>, now: Instant) -> Self {
-        let due = law.span().duration;
+        let least = law.span().duration;
         let meter = Self {
             routes: Routes::new(),
             start: now,
@@ -77,6 +79,7 @@ impl Meter {
             timed: AtomicU64::new(0),
             peak: AtomicUsize::new(0),
             open: Mutex::new(Open {
+                limit: law.limit(),
                 law,
                 overruled: None,
                 since: now,
@@ -86,7 +89,7 @@ impl Meter {
                 routes: Vec::new(),
             }),
         };
-        meter.set_due(now + due);
+        meter.set_due(now, least);
         meter
     }
 
@@ -119,10 +122,11 @@ impl Meter {
         elapsed.as_nanos() >= self.due.load(Ordering::Relaxed).into()
     }
 
-    fn set_due(&self, due: Instant) {
-        let nanos = due.saturating_duration_since(self.start).as_nanos();
+    /// A window that begins now is due after so long: never, where that is beyond the clock.
+    fn set_due(&self, now: Instant, least: Duration) {
+        let due = now.saturating_duration_since(self.start).saturating_add(least);
         self.due
-            .store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
+            .store(u64::try_from(due.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Ends the window, if nobody else does and it has lasted long enough. Answers with the limit.
@@ -146,15 +150,19 @@ impl Meter {
         let untimed = (a_second / TIMED).next_power_of_two().saturating_sub(1);
         self.untimed
             .store(u32::try_from(untimed).unwrap_or(u32::MAX), Ordering::Relaxed);
-        self.set_due(now + open.law.span().duration);
+        self.set_due(now, open.law.span().duration);
         limit
     }
 
-    /// Sets the limit whatever the law says, or leaves it to the law again. Answers with the limit.
-    pub(super) fn overrule(&self, limit: Option<usize>) -> usize {
-        let mut open = self.open();
-        open.overruled = limit;
-        limit.unwrap_or_else(|| open.law.limit())
+    /// Sets the limit whatever the law says, or leaves it to the law again.
+    pub(super) fn overrule(&self, limit: Option<usize>) {
+        self.open().overruled = limit;
+    }
+
+    /// The limit, as the user says or else the law.
+    pub(super) fn limit(&self) -> usize {
+        let open = self.open();
+        open.overruled.unwrap_or(open.limit)
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -209,6 +217,7 @@ impl Open {
             peak,
             routes: &self.routes,
         });
-        Some(self.law.limit())
+        self.limit = self.law.limit();
+        Some(self.limit)
     }
 }
