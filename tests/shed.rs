@@ -16,13 +16,15 @@ use std::{
 };
 
 use buttress::{
-    BoxError, Context, Criticality, CriticalityLayer, DeadlineLayer, LoadShedLayer, PropagateCriticalityLayer,
-    Rejection,
+    BoxError, Context, Criticality, CriticalityLayer, DeadlineLayer, LoadShedLayer, ObserveLayer,
+    PropagateCriticalityLayer, Rejection,
     admission::{
         Admission, AdmissionLayer, Admit, Arrival, Decision,
         shed::{Floor, LoadShed, QueueDelay, RuntimeLag, SetPoint, ShedUnreadyLayer, Signal, hash},
     },
+    observe::{Began, Ended, Observer},
     rejection::Reason,
+    telemetry::Event,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
@@ -594,6 +596,40 @@ async fn tower_s_limit_rejects_instead_of_queueing() {
         futures_util::poll!(Box::pin(service.oneshot(()))).is_pending(),
         "its place is free"
     );
+}
+
+/// Hears of rejections.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<Reason>>>);
+
+impl Observer for Heard {
+    type Call = ();
+
+    fn began(&self, _: &Began<'_>) {}
+
+    fn event(&self, (): &mut (), event: &Event) {
+        if let Event::Rejected { reason, .. } = event {
+            self.0.lock().unwrap().push(*reason);
+        }
+    }
+
+    fn ended(&self, (): (), _: &Ended) {}
+}
+
+#[tokio::test(crate = "leakless")]
+async fn what_finds_the_service_not_ready_is_told_with_http_and_without() {
+    let heard = Heard::default();
+    let full = ServiceBuilder::new()
+        .layer(ObserveLayer::client(heard.clone()))
+        .layer(ShedUnreadyLayer::new())
+        .service(Moody::default());
+    full.oneshot(get()).await.unwrap();
+    let full = ServiceBuilder::new()
+        .layer(ObserveLayer::client(heard.clone()).typed())
+        .layer(ShedUnreadyLayer::new().typed())
+        .service(Moody::default());
+    full.oneshot("not HTTP").await.unwrap_err();
+    assert_eq!(*heard.0.lock().unwrap(), [Reason::Overloaded; 2]);
 }
 
 /// What the layers are for: they fit around a router without a word about errors.

@@ -195,7 +195,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().0.project() {
             InnerProj::Called(future) => future.poll(cx),
-            InnerProj::Rejected(rejection) => Poll::Ready(Err(rejection.clone().into())),
+            InnerProj::Rejected(rejection) => {
+                telemetry::rejected(rejection);
+                Poll::Ready(Err(rejection.clone().into()))
+            }
         }
     }
 }
