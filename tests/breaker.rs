@@ -481,6 +481,27 @@ async fn where_there_is_no_http_errors_are_failures_and_rejections_are_errors() 
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn where_there_is_no_http_a_rejection_below_is_told_from_a_failure_too() {
+    let layer = BreakerLayer::new().minimum_calls(1);
+    let full = ServiceBuilder::new()
+        .layer(layer.clone().typed())
+        .layer(ConcurrencyLimitLayer::new(0).queue(0).typed())
+        .service_fn(|()| ready(Ok::<_, BoxError>(())));
+    full.oneshot(()).await.unwrap_err();
+    assert_eq!(
+        (state(&layer.breaker()), layer.breaker().snapshot().failures),
+        (CircuitState::Closed, 0)
+    );
+
+    let slow = ServiceBuilder::new()
+        .layer(layer.clone().typed())
+        .layer(TimeoutLayer::new(SECOND).typed())
+        .service_fn(|()| pending::<Result<(), BoxError>>());
+    slow.oneshot(()).await.unwrap_err();
+    assert_eq!(state(&layer.breaker()), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_service_need_not_be_clone() {
     struct Once;
     impl Service<Request<()>> for Once {

@@ -13,7 +13,7 @@ use super::{
     service::{Admission, Call, CallProj},
 };
 use crate::{
-    outcome::{Class, Outcome},
+    outcome::{Outcome, of_any},
     rejection::{Rejection, Typed},
     telemetry,
 };
@@ -21,7 +21,7 @@ use crate::{
 impl<S, A, R> Service<R> for Admission<S, A, Typed>
 where
     S: Service<R>,
-    S::Error: From<Rejection>,
+    S::Error: From<Rejection> + 'static,
     A: Admit,
     A::Wait: Keep<S>,
 {
@@ -54,7 +54,7 @@ where
 impl<S, A, R> Future for TypedAdmissionFuture<S, A, R>
 where
     S: Service<R>,
-    S::Error: From<Rejection>,
+    S::Error: From<Rejection> + 'static,
     A: Admit,
     A::Wait: Keep<S>,
 {
@@ -66,11 +66,7 @@ where
         let rejection = match call.as_mut().project() {
             CallProj::Running { permit, future } => {
                 let result = ready!(future.poll(cx));
-                permit.settle(if result.is_ok() {
-                    Outcome::Success
-                } else {
-                    Outcome::failure(Class::Transport)
-                });
+                permit.settle(result.as_ref().err().map_or(Outcome::Success, of_any));
                 return Poll::Ready(result);
             }
             CallProj::Rejected(rejection) => rejection.clone(),
