@@ -486,6 +486,10 @@ async fn what_is_there_is_replaced_not_added_to() {
         sent(PropagateDeadlineLayer::new(), left(100), stale).await.body(),
         "x-request-timeout-ms: 100"
     );
+    // Whichever of the pair is written: the other would be read in its place.
+    let seconds = PropagateDeadlineLayer::new().header(DeadlineHeader::RequestTimeout);
+    let stale = get(&[("x-request-timeout-ms", "9000"), ("x-request-timeout", "9")]);
+    assert_eq!(sent(seconds, left(100), stale).await.body(), "x-request-timeout: 0.1");
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]

@@ -230,9 +230,14 @@ impl Config {
             Protocol::Grpc(_) | Protocol::GrpcWeb(_) | Protocol::GrpcWebText(_) => DeadlineHeader::GrpcTimeout,
             Protocol::ConnectUnary | Protocol::ConnectStreaming(_) => DeadlineHeader::ConnectTimeoutMs,
         };
-        // One of a pair would contradict the other.
-        if header == DeadlineHeader::RequestTimeoutMs {
-            headers.remove(DeadlineHeader::RequestTimeout.name());
+        // One of a pair would contradict the other, and it is the milliseconds that are believed.
+        let other = match header {
+            DeadlineHeader::RequestTimeoutMs => Some(DeadlineHeader::RequestTimeout),
+            DeadlineHeader::RequestTimeout => Some(DeadlineHeader::RequestTimeoutMs),
+            _ => None,
+        };
+        if let Some(other) = other {
+            headers.remove(other.name());
         }
         match header.encode(timeout) {
             Some(value) => headers.insert(header.name(), value),
