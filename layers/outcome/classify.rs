@@ -75,6 +75,8 @@ pub(crate) fn of_head<B>(response: &Response<B>, protocol: &Protocol) -> Option<
     match response.extensions().get::<Rejection>() {
         Some(rejection) => Some(of_rejection(rejection)),
         None if protocol.is_grpc() => of_grpc_head(response),
+        // Its trailers are a frame of the body, which nobody reads here; but where there is no body they are in the head.
+        None if protocol.has_grpc_status() && response.headers().contains_key("grpc-status") => of_grpc_head(response),
         None => Some(of_http(response.status(), response.headers())),
     }
 }

@@ -25,7 +25,8 @@
 //!
 //! What speaks against the health of whoever answered. HTTP: 5xx, 408, 421, 425 and 429; another 4xx is the caller's mistake
 //! and this side's success. gRPC: UNKNOWN, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED`, UNIMPLEMENTED, INTERNAL, UNAVAILABLE,
-//! `DATA_LOSS`, and no status at all. CANCELLED is neither success nor failure. An answer that one of our layers made is
+//! `DATA_LOSS`, and no status at all. CANCELLED is neither success nor failure. gRPC-Web: the same where the status is in the
+//! head; elsewhere it is in the body, which is not read, and the HTTP status decides. An answer that one of our layers made is
 //! [rejected](Outcome::Rejected), on whichever side of the wire body or head that was.
 
 mod classify;

@@ -146,6 +146,24 @@ async fn a_trailers_only_grpc_response_is_judged_at_its_head() {
     assert_eq!(outcome(&grpc(), response).await, Outcome::Failure(failure));
 }
 
+/// Its trailers are a frame of its body, which nobody reads here; but not where there is no body.
+#[tokio::test]
+async fn grpc_web_is_judged_by_its_head() {
+    let answer = |status: &str| {
+        let response = Response::builder().header("grpc-status", status);
+        response.body(Empty::<Bytes>::new()).unwrap()
+    };
+    for content_type in ["application/grpc-web", "application/grpc-web-text"] {
+        let request = Request::post("/p.S/M").header("content-type", content_type).body(());
+        let web = Protocol::of(&request.unwrap());
+        assert_eq!(outcome(&web, answer("14")).await, Outcome::failure(Class::Grpc(14)));
+        assert_eq!(outcome(&web, answer("5")).await, Outcome::Success);
+        assert_eq!(outcome(&web, http(200)).await, Outcome::Success);
+        let class = Class::Http(StatusCode::BAD_GATEWAY);
+        assert_eq!(outcome(&web, http(502)).await, Outcome::failure(class));
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_that_answers_grpc_with_http_is_judged_by_that() {
     assert_eq!(
