@@ -12,8 +12,8 @@ use std::{
 };
 
 use buttress::{
-    BoxError, ConcurrencyLimitLayer, Context, Criticality, Rejection, ThrottleLayer, admission::throttle::Throttle,
-    outcome::Outcome, rejection::Reason,
+    BoxError, ConcurrencyLimitLayer, Context, Criticality, Rejection, RetryLayer, ThrottleLayer,
+    admission::throttle::Throttle, outcome::Outcome, rejection::Reason,
 };
 use bytes::Bytes;
 use futures_util::poll;
@@ -102,6 +102,24 @@ async fn the_locally_rejected_are_requests_too() {
     assert_eq!((snapshot.requests, snapshot.accepts), (1_000, 0));
     assert_eq!(snapshot.rejected, 1_000 - reached as u64);
     assert!(snapshot.probability(Criticality::Critical) > 0.99);
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_few_refusals_are_no_evidence() {
+    for _ in 0..20 {
+        let layer = ThrottleLayer::new();
+        assert_eq!(calls(&layer, 10, 503).await, 10);
+        assert!(layer.throttle().snapshot().probability(Criticality::Critical) > 0.9);
+    }
+    // So a call that fails is tried again, though it be the only one for long.
+    let script = [503, 503, 200].map(status);
+    let answers = RefCell::new(script.into_iter());
+    let client = ServiceBuilder::new()
+        .layer(RetryLayer::http())
+        .layer(ThrottleLayer::new())
+        .service_fn(|_| ready(Ok::<_, Infallible>(answers.borrow_mut().next().unwrap())));
+    let request = Request::get("/").body(Empty::<Bytes>::new()).unwrap();
+    assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
 }
 
 /// Ten minutes at a destination that can take ten requests a second.

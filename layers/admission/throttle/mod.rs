@@ -10,7 +10,8 @@
 //! ```
 //!
 //! over the last two minutes, where `requests` are all, those included that are rejected here, and `accepts` those that the
-//! destination accepted.
+//! destination accepted. Fewer than ten requests are no evidence: none is rejected then, or a client that asks seldom could
+//! not try again what failed once.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {

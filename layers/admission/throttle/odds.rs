@@ -18,6 +18,8 @@ use crate::admission::sliding::Sliding;
 
 /// The window moves on by so many steps to its length.
 const STEPS: usize = 12;
+/// Fewer requests than these in the window are no evidence.
+const FEW: f64 = 10.0;
 /// A count is published when it has grown by one of so many.
 const FINE: u64 = 512;
 
@@ -63,7 +65,8 @@ struct Shard {
 }
 
 impl Sums {
-    /// How likely the destination refuses the next: "Handling Overload", chapter 21 of Google's SRE book, equation 21-1.
+    /// How likely the destination refuses the next: "Handling Overload", chapter 21 of Google's SRE book, equation 21-1. Not at all,
+    /// where there are few.
     pub(super) fn probability(self, k: f64) -> f64 {
         let Self { requests, accepts } = self;
         probability(real(requests), real(accepts), k)
@@ -71,6 +74,9 @@ impl Sums {
 }
 
 fn probability(requests: f64, accepts: f64, k: f64) -> f64 {
+    if requests < FEW {
+        return 0.0;
+    }
     ((requests - k * accepts) / (requests + 1.0)).max(0.0)
 }
 
@@ -98,7 +104,7 @@ impl Odds {
             self.turn(nanos);
         }
         let (requests, accepts) = unpack(self.published.load(Ordering::Relaxed));
-        if requests <= k * accepts {
+        if requests <= k * accepts || requests < FEW {
             return false;
         }
         let rejected = draw() < probability(requests, accepts, k);
