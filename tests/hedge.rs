@@ -264,6 +264,18 @@ async fn a_limit_below_is_not_asked_again_and_what_was_paid_comes_back() {
     assert_eq!((budget.snapshot().granted, budget.snapshot().returned), (1, 1));
 }
 
+/// Of an answer that failed nothing is in the way of the attempt that takes its place.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn an_attempt_finds_the_place_free_that_a_failed_one_had() {
+    let script = Script::new([status(503, ""), status(200, "")]);
+    let client = ServiceBuilder::new()
+        .layer(HedgeLayer::after(10 * MS))
+        .layer(ConcurrencyLimitLayer::new(1).queue(0))
+        .service(script.clone());
+    let response = client.oneshot(get()).await.unwrap();
+    assert_eq!((response.status(), script.attempts()), (StatusCode::OK, 2));
+}
+
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn nothing_is_sent_in_vain() {
     let hedge = HedgeLayer::after(10 * MS);

@@ -18,7 +18,8 @@ use std::{
 };
 
 use buttress::{
-    BoxError, ConcurrencyLimitLayer, Context, PropagateDeadlineLayer, RetryLayer, TimeoutLayer,
+    BoxError, BreakerLayer, ConcurrencyLimitLayer, Context, PropagateDeadlineLayer, Rejection, RetryLayer,
+    TimeoutLayer,
     body::replay::Replay,
     budget::{Budget, Budgets},
     outcome::Hint,
@@ -416,23 +417,38 @@ async fn a_rejection_of_ours_below_is_not_retried_and_costs_nothing() {
         .service(Script::new([]));
     let response = client.oneshot(get()).await.unwrap();
     assert_eq!(
-        response.extensions().get::<buttress::Rejection>().unwrap().reason(),
+        response.extensions().get::<Rejection>().unwrap().reason(),
         Reason::Overloaded
     );
     assert_eq!(budget.snapshot().granted, 0);
 
-    // The first attempt takes the only place, and keeps it: the second is rejected, and what it cost comes back.
-    let limit = ConcurrencyLimitLayer::new(1).queue(0);
+    // The first attempt opens the circuit: the second is rejected, and what it cost comes back.
     let script = Script::new([status(503, ""), status(200, "")]);
     let client = ServiceBuilder::new()
         .layer(RetryLayer::http().budget(budget.clone()))
-        .layer(limit)
+        .layer(BreakerLayer::new().minimum_calls(1))
         .service(script.clone());
-    client.oneshot(get()).await.unwrap();
+    let response = client.oneshot(get()).await.unwrap();
+    assert_eq!(
+        response.extensions().get::<Rejection>().unwrap().reason(),
+        Reason::BreakerOpen
+    );
     assert_eq!(
         (script.attempts(), budget.snapshot().granted, budget.snapshot().returned),
         (1, 1, 1)
     );
+}
+
+/// Of the answer that failed nothing is in the way of the attempt that takes its place.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn an_attempt_finds_the_place_free_that_the_one_before_had() {
+    let script = Script::new([status(503, ""), status(200, "")]);
+    let client = ServiceBuilder::new()
+        .layer(RetryLayer::http())
+        .layer(ConcurrencyLimitLayer::new(1).queue(0))
+        .service(script.clone());
+    let response = client.oneshot(get()).await.unwrap();
+    assert_eq!((response.status(), script.attempts()), (StatusCode::OK, 2));
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
@@ -776,7 +792,7 @@ async fn an_error_that_is_told_as_an_answer_is_followed_by_its_body_too() {
                     tokio::time::sleep(MS).await;
                     drop(body);
                 });
-                let unreachable = buttress::Rejection::new(Reason::Unreachable, "gateway");
+                let unreachable = Rejection::new(Reason::Unreachable, "gateway");
                 return Ok::<_, Infallible>(unreachable.into_answer(&protocol).map(Full::from));
             }
             Ok(Response::new(Full::from(body.collect().await.unwrap().to_bytes())))

@@ -117,8 +117,9 @@ where
         (wait <= bounds.hint_cap && fits).then_some(wait)
     }
 
-    /// Starts another attempt, if all allows it.
-    pub(super) fn start<F>(&mut self, cx: &mut Context<'_>) -> Option<Flight<F>>
+    /// Starts another attempt, if all allows it. What is at hand of one that failed is then let go, as the last failure is the answer:
+    /// it may hold a place that this one wants.
+    pub(super) fn start<F>(&mut self, cx: &mut Context<'_>, at_hand: &mut Option<F::Output>) -> Option<Flight<F>>
     where
         S: Service<Request<Replay<B>>, Future = F>,
         F: Future,
@@ -147,6 +148,7 @@ where
         self.shared.counts.hedge();
         emit(|| Event::Hedged { attempt: self.started });
         self.next = self.timed.delay().map_or(Next::Never, Next::After);
+        drop(at_hand.take());
 
         let began = self.timed.begins();
         let mut request = Request::from_parts(head.clone(), body);

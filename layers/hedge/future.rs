@@ -173,7 +173,7 @@ where
                 this.request.next = Next::Now;
             }
             if this.request.next == Next::Now {
-                match this.request.start(cx) {
+                match this.request.start(cx, this.at_hand) {
                     Some(flight) => {
                         this.hedges.push(Box::pin(flight));
                         continue;

@@ -133,12 +133,19 @@ where
                         ready!(again.body.poll_back(cx));
                         again.service.poll_ready(cx)
                     }));
-                    let call = match paused {
-                        Paused::Ready => this.request.start(),
+                    let request = match paused {
+                        Paused::Ready => this.request.next(),
                         Paused::Ended(why) => Err(why),
                     };
-                    match call {
-                        Ok(call) => this.state.set(State::Calling(call)),
+                    match request {
+                        Ok(request) => {
+                            // What was at hand may hold a place that the next one wants.
+                            drop(pause.as_mut().take());
+                            let Some(call) = this.request.start(request) else {
+                                return Poll::Pending;
+                            };
+                            this.state.set(State::Calling(call));
+                        }
                         Err(why) => {
                             let output = pause.as_mut().take();
                             this.state.set(State::Done);
@@ -213,12 +220,9 @@ where
         bounds.plan(&known, || self.paid.by.may(why, clock::now()))
     }
 
-    /// Starts the next attempt, or says why there is none.
-    fn start<F>(&mut self) -> Result<F, Kept>
-    where
-        S: Service<Request<Replay<B>>, Future = F>,
-    {
-        let Some(Again { service, head, body }) = &mut self.again else {
+    /// The request of the next attempt, which is paid for; or why there is none.
+    fn next(&mut self) -> Result<Request<Replay<B>>, Kept> {
+        let Some(Again { head, body, .. }) = &self.again else {
             return Err(Kept::Verdict);
         };
         if Work::current().check().is_err() {
@@ -238,18 +242,26 @@ where
                 class,
             });
         }
-
         if let Some(scope) = &mut self.scope {
             scope.end(Cancelled::Superseded);
         }
         let mut request = Request::from_parts(head.clone(), body);
         marks::write_attempt(request.headers_mut(), &self.protocol, self.attempt);
+        Ok(request)
+    }
+
+    /// Starts the next attempt.
+    fn start<F>(&mut self, request: Request<Replay<B>>) -> Option<F>
+    where
+        S: Service<Request<Replay<B>>, Future = F>,
+    {
+        let again = self.again.as_mut()?;
         let scope = Scope::begin_attempt(self.attempt);
         let counted = self.paid.by.counted();
-        let call = service.call(request);
+        let call = again.service.call(request);
         drop(counted);
         self.scope = Some(scope.release());
-        Ok(call)
+        Some(call)
     }
 
     /// What the caller gets.
