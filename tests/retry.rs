@@ -439,6 +439,17 @@ async fn a_rejection_of_ours_below_is_not_retried_and_costs_nothing() {
     );
 }
 
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_deadline_that_one_of_ours_below_cannot_meet_is_not_tried_again() {
+    for (executed, expected) in [(false, 1), (true, 2)] {
+        let rejection = Rejection::new(Reason::DeadlineExceeded, "below");
+        let rejection = if executed { rejection.executed() } else { rejection };
+        let answer = rejection.into_answer(&Protocol::Http).map(Full::new);
+        let made = attempts(&RetryLayer::http(), Answer::Response(answer), get()).await;
+        assert_eq!(made, expected, "executed: {executed}");
+    }
+}
+
 /// Of the answer that failed nothing is in the way of the attempt that takes its place.
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn an_attempt_finds_the_place_free_that_the_one_before_had() {

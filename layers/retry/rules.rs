@@ -123,7 +123,9 @@ impl Classify for Rules {
         match attempt.outcome {
             // Ours below said no, and none of it was sent: to ask again is to ask ourselves. But an attempt that died by its own
             // timeout is a failure of whoever did not answer.
-            Outcome::Rejected(rejection) if rejection.reason() == Reason::DeadlineExceeded => {
+            Outcome::Rejected(rejection)
+                if rejection.reason() == Reason::DeadlineExceeded && rejection.was_executed() =>
+            {
                 return if_idempotent(attempt, Verdict::Retry);
             }
             Outcome::Rejected(rejection) if rejection.reason() == Reason::Unreachable => {
