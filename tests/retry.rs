@@ -160,6 +160,9 @@ async fn what_is_not_retried_can_be_asked_for() {
     assert_eq!(attempts(&layer, conflict(), request(&Method::POST)).await, 1);
     let layer = layer.idempotent(|head| head.uri.path() == "/");
     assert_eq!(attempts(&layer, conflict(), request(&Method::POST)).await, 2);
+    let layer = RetryLayer::http().retry_status(StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(attempts(&layer, status(429, ""), get()).await, 2);
+    assert_eq!(attempts(&layer, status(429, ""), request(&Method::POST)).await, 1);
 
     let layer = RetryLayer::http().retry_hinted();
     let post = || request(&Method::POST);
@@ -171,6 +174,12 @@ async fn what_is_not_retried_can_be_asked_for() {
     assert_eq!(attempts(&layer, grpc(10, ""), call_grpc()).await, 2);
     assert_eq!(attempts(&layer, grpc(1, ""), call_grpc()).await, 1);
     assert_eq!(attempts(&layer, grpc(4, ""), call_grpc()).await, 1);
+    let layer = RetryLayer::grpc().retry_code(8);
+    assert_eq!(attempts(&layer, grpc(8, ""), call_grpc()).await, 2);
+    assert_eq!(
+        attempts(&layer, grpc(8, "grpc-retry-pushback-ms: -1"), call_grpc()).await,
+        1
+    );
 
     let layer = RetryLayer::http().trust_should_retry();
     assert_eq!(attempts(&layer, status(500, "x-should-retry: true"), post()).await, 2);
@@ -269,6 +278,19 @@ async fn a_wait_above_the_cap_is_passed_up() {
         2
     );
     assert_eq!(layer.snapshot().kept(Kept::LongWait), 1);
+}
+
+/// Digits without end are the longest wait there is.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_wait_without_end_is_no_wait_that_can_be_waited_for() {
+    let layer = RetryLayer::http().hint_cap(Duration::MAX);
+    let script = Script::new([status(503, "retry-after: 99999999999999999999")]);
+    let context = Context::default().with_timeout(1_000 * MS);
+    let response = context.scope(layer.layer(script.clone()).oneshot(get())).await.unwrap();
+    assert_eq!(
+        (response.status(), script.attempts()),
+        (StatusCode::SERVICE_UNAVAILABLE, 1)
+    );
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]

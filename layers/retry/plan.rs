@@ -115,7 +115,7 @@ impl Bounds {
         }
         let wait = match known.hint.map(|hint| hint.capped(self.hint_cap)) {
             Some(Hint::After(wait)) if known.exact => wait,
-            Some(Hint::After(wait)) => wait + spread(wait).mul_f64(known.share),
+            Some(Hint::After(wait)) => wait.saturating_add(spread(wait).mul_f64(known.share)),
             Some(Hint::DoNotRetry) if known.hint == Some(Hint::DoNotRetry) => return Plan::Pass(Kept::DoNotRetry),
             Some(Hint::DoNotRetry) => return Plan::Pass(Kept::LongWait),
             None if verdict == Verdict::RetryAtOnce => Duration::ZERO,

@@ -81,7 +81,7 @@ impl Rules {
     fn by_code(&self, attempt: &Attempt<'_>) -> bool {
         match attempt.code() {
             Some(UNAVAILABLE) => true,
-            Some(RESOURCE_EXHAUSTED) => matches!(attempt.hint(), Some(Hint::After(_))),
+            Some(RESOURCE_EXHAUSTED) if matches!(attempt.hint(), Some(Hint::After(_))) => true,
             Some(code) => self.codes.contains(&code),
             None => false,
         }
@@ -92,7 +92,7 @@ impl Rules {
         let retry = match status.as_u16() {
             // The request came to who was not to have it, and did nothing with it.
             421 => return never_sent(attempt),
-            429 => attempt.hint().is_some() && (idempotent || self.hinted),
+            429 if attempt.hint().is_some() => idempotent || self.hinted,
             503 => idempotent || self.hinted && attempt.hint().is_some(),
             408 | 502 | 504 => idempotent,
             _ => idempotent && self.statuses.contains(&status),
