@@ -170,9 +170,11 @@ impl RenderLayer {
             (Protocol::Http | Protocol::HttpHead, Render::Problem) => {
                 let problem = HeaderValue::from_static("application/problem+json");
                 head.headers.insert(CONTENT_TYPE, problem);
+                head.headers.remove(CONTENT_LENGTH);
                 Response::from_parts(head, ours(&rejection.problem()))
             }
             (Protocol::Http | Protocol::HttpHead, Render::With(renderer)) => {
+                head.headers.remove(CONTENT_LENGTH);
                 let mut response = Response::from_parts(head, ours(rejection.message()));
                 renderer(rejection, &mut response);
                 response

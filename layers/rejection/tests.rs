@@ -268,6 +268,30 @@ async fn a_renderer_of_ones_own_changes_what_it_likes() {
     );
 }
 
+/// As an answer of axum's has it, that has passed a router.
+#[tokio::test]
+async fn a_length_that_was_declared_is_not_that_of_another_body() {
+    let with = RenderLayer::with(|_, response| *response.body_mut() = "another".into());
+    for layer in [RenderLayer::new(Render::Problem), with] {
+        let service = ServiceBuilder::new()
+            .layer(layer)
+            .service_fn(|request: Request<()>| async move {
+                let rejection = Rejection::new(Reason::Overloaded, "handler");
+                let mut answer = rejection.into_answer(&Protocol::of(&request)).map(Full::new);
+                answer.headers_mut().insert("content-length", 10.into());
+                Ok::<_, BoxError>(answer)
+            });
+        let answer = service.clone().oneshot(Request::new(())).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let length = body.collect().await.unwrap().to_bytes().len().to_string();
+        let declared = |headers: &HeaderMap| headers.get("content-length").cloned();
+        assert!(declared(&head.headers).is_none_or(|declared| declared == length));
+
+        let answer = service.oneshot(Request::head("/").body(()).unwrap()).await.unwrap();
+        assert!(declared(answer.headers()).is_none_or(|declared| declared == length));
+    }
+}
+
 #[tokio::test]
 async fn an_answer_made_without_knowing_the_protocol_is_made_anew_in_it() {
     for render in [Render::Text, Render::Problem] {
