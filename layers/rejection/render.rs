@@ -82,9 +82,10 @@ impl Rejection {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             Retry::After(wait) => {
-                let wait = spread(wait, Duration::from_secs(1));
                 let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-                headers.insert(RETRY_AFTER, seconds.max(1).into());
+                // In whole seconds: of less than one, nothing is left once it is rounded up.
+                let later = fastrand::u64(0..=(wait.as_secs() / 4).max(1));
+                headers.insert(RETRY_AFTER, seconds.max(1).saturating_add(later).into());
             }
         }
     }
@@ -157,10 +158,7 @@ fn grpc_headers(rejection: &Rejection) -> HeaderMap {
         }
         Retry::After(wait) => {
             // Never 0: gRPC's C-core waits on it until its deadline.
-            let wait = spread(wait, Duration::ZERO)
-                .as_micros()
-                .div_ceil(1000)
-                .clamp(1, i32::MAX as u128);
+            let wait = spread(wait).as_micros().div_ceil(1000).clamp(1, i32::MAX as u128);
             headers.insert(GRPC_PUSHBACK, i32::try_from(wait).unwrap_or(i32::MAX).into());
         }
     }
@@ -191,9 +189,9 @@ fn envelope(flag: u8, message: &[u8]) -> Bytes {
     envelope.freeze()
 }
 
-/// Adds up to a quarter, or up to `least` where that is more, so that those turned away together do not return together.
-fn spread(wait: Duration, least: Duration) -> Duration {
-    wait.saturating_add((wait / 4).max(least).mul_f64(fastrand::f64()))
+/// Adds up to a quarter, so that those turned away together do not return together.
+fn spread(wait: Duration) -> Duration {
+    wait.saturating_add((wait / 4).mul_f64(fastrand::f64()))
 }
 
 /// Appends `text` as it stands between the quotes of a JSON string (RFC 8259, section 7).

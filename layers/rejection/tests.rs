@@ -196,6 +196,17 @@ proptest! {
     }
 }
 
+/// Those who are turned away together would return together.
+#[test]
+fn even_a_short_hint_is_spread() {
+    for wait in [Duration::ZERO, SECOND / 2, SECOND, 4 * SECOND] {
+        let rejection = Rejection::new(Reason::Overloaded, "test").retry_after(wait);
+        let told = |_| rejection.clone().into_answer(&Protocol::Http).headers()["retry-after"].clone();
+        let all: std::collections::HashSet<_> = (0..100).map(told).collect();
+        assert!(all.len() > 1, "all are told {all:?}, for {wait:?}");
+    }
+}
+
 #[test]
 fn the_largest_wait_does_not_overflow() {
     let rejection = Rejection::new(Reason::Overloaded, "test").retry_after(Duration::MAX);
