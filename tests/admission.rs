@@ -19,7 +19,7 @@ use std::{
 use buttress::{
     BoxError, Cancelled, Context, DeadlineLayer, Rejection,
     admission::{AdmissionLayer, Admit, Arrival, Decision, Never, Queued, drain::Drain},
-    outcome::{Class, Outcome, Settle},
+    outcome::{Answer, Class, Outcome, Settle},
     rejection::{Protocol, Reason},
 };
 use bytes::Bytes;
@@ -575,4 +575,32 @@ async fn of_two_policies_the_first_waits_with_the_second() {
     assert_eq!(first.settled()[1..], [Outcome::Success, Outcome::Success, rejected]);
     assert_eq!(second.settled(), [Outcome::Success, Outcome::Success]);
     assert!(first.balances() && second.balances());
+}
+
+#[tokio::test(crate = "leakless")]
+async fn of_two_policies_the_first_hears_of_answers_where_there_are_some() {
+    #[derive(Clone, Default)]
+    struct Listens(Arc<AtomicUsize>);
+    impl Admit for Listens {
+        type Permit = Self;
+        type Wait = Never<Self>;
+
+        fn admit(&self, _: &Arrival<'_>) -> Decision<Self, Never<Self>> {
+            Decision::Now(self.clone())
+        }
+    }
+    impl Settle for Listens {
+        fn answered(&mut self, _: &mut Answer<'_>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn settle(self, _: Outcome) {}
+    }
+    let (listens, (full, _)) = (Listens::default(), most(0));
+    let layer = AdmissionLayer::new((listens.clone(), full));
+    layer.layer(service_fn(hello)).oneshot(get()).await.unwrap();
+    assert_eq!(listens.0.load(Ordering::SeqCst), 1);
+    let errs = layer.typed().layer(service_fn(|()| async { Ok::<_, BoxError>(()) }));
+    errs.oneshot(()).await.unwrap_err();
+    assert_eq!(listens.0.load(Ordering::SeqCst), 1, "without HTTP there is none");
 }

@@ -33,11 +33,13 @@ where
             Decision::No(rejection) => return Decision::No(rejection),
             Decision::Wait(wait) => wait.never(),
         };
+        let is_http = arrival.head().is_some();
         match self.1.admit(arrival) {
             Decision::Now(second) => Decision::Now(Both { first, second }),
-            Decision::No(rejection) => Decision::No(reject(first, rejection)),
+            Decision::No(rejection) => Decision::No(reject(first, rejection, is_http)),
             Decision::Wait(wait) => Decision::Wait(BothWait {
                 first: Some(first),
+                is_http,
                 wait,
             }),
         }
@@ -55,21 +57,25 @@ pub struct Both<A: Settle, B> {
 #[pin_project]
 pub struct BothWait<A: Settle, W> {
     first: Option<Held<A>>,
+    /// Whether there is an answer to be told of, and not an error.
+    is_http: bool,
     #[pin]
     wait: W,
 }
 
 /// The second said no: the first is told, as it would be by the answer.
 #[cold]
-fn reject<A: Settle>(first: Held<A>, rejection: Rejection) -> Rejection {
+fn reject<A: Settle>(first: Held<A>, rejection: Rejection, is_http: bool) -> Rejection {
     let mut first = first;
     let Some(mut permit) = first.take() else {
         return rejection;
     };
     let mut rejection = rejection;
-    let status = rejection.reason().http_status();
-    // Among those of the second, which may be of the same name.
-    rejection.write_headers(|headers| permit.answered(&mut Answer::new(status, headers, false)));
+    if is_http {
+        let status = rejection.reason().http_status();
+        // Among those of the second, which may be of the same name.
+        rejection.write_headers(|headers| permit.answered(&mut Answer::new(status, headers, false)));
+    }
     permit.settle(of_rejection(&rejection));
     rejection
 }
@@ -105,7 +111,7 @@ where
         };
         Poll::Ready(match granted {
             Ok(second) => Ok(Both { first, second }),
-            Err(rejection) => Err(reject(first, rejection)),
+            Err(rejection) => Err(reject(first, rejection, *this.is_http)),
         })
     }
 }
