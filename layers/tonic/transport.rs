@@ -17,6 +17,7 @@ use crate::{
     context::Context,
     outcome::as_error,
     rejection::{Protocol, Reason, Rejection},
+    telemetry,
 };
 
 /// Between the layers and a tonic channel. See the [module](super).
@@ -111,6 +112,7 @@ where
             Ok(response) => Ok(response.map(Reply::inner)),
             Err(error) if is_late(&error) => {
                 let late = Rejection::new(Reason::DeadlineExceeded, "transport").executed();
+                telemetry::rejected(&late);
                 Ok(late.into_answer(this.protocol).map(Reply::ours))
             }
             Err(error) => Err(error),

@@ -4,15 +4,21 @@ use std::{
     future::pending,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use buttress::{
-    AdmissionLayer, CancelLayer, Cancelled, ConcurrencyLimitLayer, Context, PropagateDeadlineLayer, RetryLayer,
+    AdmissionLayer, CancelLayer, Cancelled, ConcurrencyLimitLayer, Context, ObserveLayer, PropagateDeadlineLayer,
+    RetryLayer,
     admission::{Admit, Arrival, Decision, Never},
     context::ScopeLayer,
+    observe::{Began, Ended, Observer},
     rejection::{Reason, Rejection},
+    telemetry::Event,
     tonic::TransportLayer,
 };
 use bytes::Bytes;
@@ -192,6 +198,36 @@ async fn a_call_that_is_late_has_exceeded_its_deadline_whoever_notices() {
     let impatient = endpoint(address).timeout(SHORT).connect_lazy();
     let late = grpc::unary(alone.service(impatient), address, None).await;
     assert_eq!(late.unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+/// Counts the rejections that are told.
+#[derive(Clone, Default)]
+struct Told(Arc<AtomicUsize>);
+
+impl Observer for Told {
+    type Call = ();
+
+    fn began(&self, _: &Began<'_>) {}
+
+    fn event(&self, (): &mut (), event: &Event) {
+        let is_late = matches!(event, Event::Rejected { layer: "transport", .. });
+        self.0.fetch_add(is_late.into(), Ordering::Relaxed);
+    }
+
+    fn ended(&self, (): (), _: &Ended) {}
+}
+
+#[tokio::test(crate = "crate::support::leakless")]
+async fn a_call_that_the_channel_gives_up_is_told_of() {
+    let address = never(log().0).await;
+    let told = Told::default();
+    let stack = ServiceBuilder::new()
+        .layer(ObserveLayer::client(told.clone()))
+        .layer(TransportLayer::new())
+        .service(endpoint(address).timeout(SHORT).connect_lazy());
+    let late = grpc::unary(stack, address, None).await;
+    assert_eq!(late.unwrap_err().code(), Code::DeadlineExceeded);
+    assert_eq!(told.0.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(crate = "crate::support::leakless")]
