@@ -702,6 +702,20 @@ mod bodies {
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
+    async fn who_waits_already_has_the_place_of_a_reader_who_stalls() {
+        let layer = ConcurrencyLimitLayer::new(1).max_wait(60_000 * MS);
+        let service = answering(&layer, || Response::new(Full::<Bytes>::from("hello")));
+        let stalled = service.clone().oneshot(Request::new(())).await.unwrap();
+        let start = Instant::now();
+        let line = queue(&layer.limit());
+        let _place = line.await.unwrap();
+        // A deadline of 200 ms, a second of grace, and who waits looks once in a second.
+        assert!(start.elapsed() <= 2_200 * MS, "{:?}", start.elapsed());
+        drop(stalled);
+        assert_eq!(layer.limit().snapshot().in_flight, 1);
+    }
+
+    #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_typed_service_answers_with_an_error() {
         let layer = ConcurrencyLimitLayer::new(1).queue(0).typed();
         let (_send, receive) = tokio::sync::oneshot::channel::<u32>();

@@ -181,7 +181,7 @@ impl Shared {
     }
 
     /// Takes the permits of readers who stalled beyond their deadline. Says whether there were any.
-    fn settle_stalled(&self, home: usize, now: impl Fn() -> Instant) -> bool {
+    pub(super) fn settle_stalled(&self, home: usize, now: impl Fn() -> Instant) -> bool {
         if self.shards.iter().all(|shard| shard.stalled.is_empty()) {
             return false;
         }

@@ -3,12 +3,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use pin_project::{pin_project, pinned_drop};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Permit, counts::Refusal, limit::Handle, queue::Fate, routes::RouteKey};
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
     rejection::Rejection,
     telemetry::{Event, Leave, emit},
 };
+
+/// Who waits longer looks once in this time whether readers have stalled: a deadline that passes wakes nobody.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The wait in the queue of a [`ConcurrencyLimit`](super::ConcurrencyLimit). Dropping it leaves the queue, and costs nobody anything.
 ///
@@ -29,8 +32,10 @@ pub struct Waiting {
     latest: Option<Instant>,
     band: Criticality,
     route: RouteKey,
+    /// When it has waited as long as it may. `None`: that is beyond the clock.
+    until: Option<Instant>,
     #[pin]
-    patience: Sleep,
+    timer: Sleep,
 }
 
 impl Waiting {
@@ -49,24 +54,34 @@ impl Waiting {
             latest,
             band,
             route,
-            // A bound that is beyond the clock is none.
-            patience: until.map_or_else(|| sleep(Duration::MAX), sleep_until),
+            until,
+            timer: sleep_until(next_look(since, until)),
         }
     }
+}
+
+fn next_look(now: Instant, until: Option<Instant>) -> Instant {
+    let next = now + LOOK;
+    until.map_or(next, |until| until.min(next))
 }
 
 impl Future for Waiting {
     type Output = Result<Permit, Rejection>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let Some(place) = *this.place else {
             return Poll::Pending;
         };
         let Handle { shared, number: home } = &**this.handle;
-        let waits = shared.gate.look(place, cx.waker()) == Fate::Waiting;
-        if waits && this.patience.poll(cx).is_pending() {
-            return Poll::Pending;
+        while shared.gate.look(place, cx.waker()) == Fate::Waiting {
+            ready!(this.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if this.until.is_some_and(|until| until <= now) {
+                break;
+            }
+            shared.settle_stalled(*home, || now);
+            this.timer.as_mut().reset(next_look(now, *this.until));
         }
         *this.place = None;
         let now = Instant::now();
