@@ -46,7 +46,7 @@ impl<A: Admit> AdmissionLayer<A> {
     }
 
     /// Around any other service: a rejection is an error, `S::Error: From<Rejection>`, and the permit lives to the end of the
-    /// call.
+    /// call. That a layer of ours below rejected is known where the error is a [`Rejection`] or a [`BoxError`].
     pub fn typed(self) -> AdmissionLayer<A, Typed> {
         AdmissionLayer {
             policy: self.policy,

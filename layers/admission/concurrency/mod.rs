@@ -24,7 +24,8 @@
 //!
 //! - There is one limit for all services made from a layer: routes, connections, clones.
 //! - A call holds its place to the end of its answer's body. A reader who stalls holds it no longer than a second beyond
-//!   the request's deadline: whoever needs it then takes it, who waits already within another second. Event streams and upgrades give it back at their head.
+//!   the request's deadline: whoever comes then takes it, and who waits already within another second. Event streams and upgrades
+//!   give it back at their head.
 //! - Who finds no place waits in a queue, bounded in length and in time. The more [critical](crate::Criticality) is served
 //!   first, and takes the place of the less critical where the queue is full. A queue in which somebody has always waited for a
 //!   twentieth of the longest wait, for 100 ms, is not one of a burst: until it is empty, it is served from its other end.
