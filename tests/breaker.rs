@@ -18,7 +18,7 @@ use buttress::{
     rejection::{Reason, Typed},
 };
 use bytes::Bytes;
-use futures_util::poll;
+use futures_util::{StreamExt, poll};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use tokio::time::{advance, sleep};
@@ -232,6 +232,33 @@ async fn a_grpc_status_counts_that_comes_in_trailers() {
         }
         assert_eq!(state(&layer.breaker()) == CircuitState::Open, opens, "{code}");
     }
+}
+
+/// As of an answer that breaks off in plain HTTP: whoever cuts it is known by the frame.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_stream_that_is_cut_by_a_timeout_counts_and_one_cut_by_its_callers_deadline_does_not() {
+    let endless = || {
+        service_fn(|_| {
+            let frames = futures_util::stream::iter([Ok::<_, Infallible>(http_body::Frame::data(Bytes::new()))]);
+            let body = http_body_util::StreamBody::new(frames.chain(futures_util::stream::pending()));
+            let response = Response::builder().header("content-type", "application/grpc");
+            ready(Ok::<_, Infallible>(response.body(body).unwrap()))
+        })
+    };
+    let request = || {
+        let request = Request::post("/pkg.Service/Method").header("content-type", "application/grpc");
+        request.body(()).unwrap()
+    };
+    let ours = BreakerLayer::new();
+    let service = ours.layer(TimeoutLayer::new(SECOND / 10).layer(endless()));
+    let theirs = BreakerLayer::new();
+    let hurried = theirs.layer(DeadlineLayer::new(SECOND / 10).layer(endless()));
+    for _ in 0..20 {
+        call(&service, request()).await;
+        call(&hurried, request()).await;
+    }
+    assert_eq!(state(&ours.breaker()), CircuitState::Open);
+    assert_eq!(state(&theirs.breaker()), CircuitState::Closed);
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]

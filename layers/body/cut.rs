@@ -10,9 +10,25 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 
-static GRPC_MESSAGE: &str = "deadline exceeded";
-static GRPC_WEB: &[u8] = b"\x80\0\0\0\x31grpc-status: 4\r\ngrpc-message: deadline exceeded\r\n";
-static CONNECT: &[u8] = b"\x02\0\0\0\x44{\"error\":{\"code\":\"deadline_exceeded\",\"message\":\"deadline exceeded\"}}";
+const GRPC_MESSAGE: &[u8; 17] = b"deadline exceeded";
+const GRPC_WEB: &[u8; 54] = b"\x80\0\0\0\x31grpc-status: 4\r\ngrpc-message: deadline exceeded\r\n";
+const CONNECT: &[u8; 73] =
+    b"\x02\0\0\0\x44{\"error\":{\"code\":\"deadline_exceeded\",\"message\":\"deadline exceeded\"}}";
+
+/// The ends that one layer makes.
+struct Ends {
+    layer: &'static str,
+    grpc_message: [u8; 17],
+    grpc_web: [u8; 54],
+    connect: [u8; 73],
+}
+
+/// Of each layer that cuts its own, so that it is known which it was. In a static, for of equal literals there may be but one.
+static ENDS: [Ends; 3] = [
+    Ends::of("deadline"),
+    Ends::of("timeout"),
+    Ends::of("propagate-deadline"),
+];
 
 /// The end of a stream whose deadline passed, in one of the protocols that have a word for it.
 #[derive(Clone, Copy, Debug)]
@@ -26,27 +42,48 @@ pub(crate) enum Cut {
 }
 
 impl Cut {
-    /// The last frame.
-    pub(crate) fn frame(self) -> Frame<Bytes> {
+    /// The last frame, as the layer of this name makes it.
+    pub(crate) fn frame(self, layer: &str) -> Frame<Bytes> {
+        let ends = ENDS.iter().find(|ends| ends.layer == layer).unwrap_or(&ENDS[0]);
         match self {
             Self::Grpc => {
                 let mut trailers = HeaderMap::with_capacity(2);
                 trailers.insert("grpc-status", HeaderValue::from_static("4"));
-                trailers.insert("grpc-message", HeaderValue::from_static(GRPC_MESSAGE));
+                if let Ok(message) = HeaderValue::from_maybe_shared(Bytes::from_static(&ends.grpc_message)) {
+                    trailers.insert("grpc-message", message);
+                }
                 Frame::trailers(trailers)
             }
-            Self::GrpcWeb => Frame::data(Bytes::from_static(GRPC_WEB)),
-            Self::Connect => Frame::data(Bytes::from_static(CONNECT)),
+            Self::GrpcWeb => Frame::data(Bytes::from_static(&ends.grpc_web)),
+            Self::Connect => Frame::data(Bytes::from_static(&ends.connect)),
         }
     }
 
-    /// Whether this frame is such an end, made here.
-    pub(crate) fn is(frame: &Frame<Bytes>) -> bool {
-        if let Some(data) = frame.data_ref() {
-            let data: &[u8] = data;
-            return ptr::eq(data, GRPC_WEB) || ptr::eq(data, CONNECT);
+    /// The layer that made this frame to be such an end, if one in this process did.
+    pub(crate) fn by(frame: &Frame<Bytes>) -> Option<&'static str> {
+        let made: &[u8] = match frame.data_ref() {
+            Some(data) => data,
+            None => frame.trailers_ref()?.get("grpc-message")?.as_bytes(),
+        };
+        let ends = ENDS.iter().find(|ends| ends.have(made))?;
+        Some(ends.layer)
+    }
+}
+
+impl Ends {
+    const fn of(layer: &'static str) -> Self {
+        Self {
+            layer,
+            grpc_message: *GRPC_MESSAGE,
+            grpc_web: *GRPC_WEB,
+            connect: *CONNECT,
         }
-        let message = frame.trailers_ref().and_then(|trailers| trailers.get("grpc-message"));
-        message.is_some_and(|message| ptr::eq(message.as_bytes(), GRPC_MESSAGE.as_bytes()))
+    }
+
+    /// Whether these bytes are one of them: not equal to one, but it.
+    fn have(&self, bytes: &[u8]) -> bool {
+        [&self.grpc_message[..], &self.grpc_web, &self.connect]
+            .iter()
+            .any(|end| ptr::eq(*end, bytes))
     }
 }

@@ -58,7 +58,10 @@ pub enum End<'a> {
     /// All of it was, with trailers. gRPC's status is here.
     Trailers(&'a HeaderMap),
     /// A layer of ours ended it at its deadline, in good order for its protocol: the peer hears of it from its last frame.
-    Cut,
+    Cut {
+        /// Which: as in its [`Rejection`](crate::Rejection::layer).
+        layer: &'static str,
+    },
     /// It broke.
     Error(&'a BoxError),
     /// Whoever read it left before its end.

@@ -71,7 +71,7 @@ impl Watch for Heard {
         self.ends.lock().unwrap().push(match end {
             End::Complete => "complete",
             End::Trailers(_) => "trailers",
-            End::Cut => "cut",
+            End::Cut { layer } => layer,
             End::Error(_) => "error",
             End::Dropped => "dropped",
         });
@@ -170,13 +170,15 @@ async fn the_declared_length_is_no_end_for_who_awaits_trailers() {
 #[tokio::test]
 async fn an_end_that_we_made_is_told_from_the_same_end_over_a_wire() {
     for cut in [Cut::Grpc, Cut::GrpcWeb, Cut::Connect] {
-        let (heard, mut body) = follow(frames([data("a"), Ok(cut.frame()), data("never read")]));
-        next(&mut body).await;
-        next(&mut body).await;
-        assert_eq!(heard.ends(), ["cut"], "{cut:?}");
+        for layer in ["deadline", "timeout", "propagate-deadline"] {
+            let (heard, mut body) = follow(frames([data("a"), Ok(cut.frame(layer)), data("never read")]));
+            next(&mut body).await;
+            next(&mut body).await;
+            assert_eq!(heard.ends(), [layer], "{cut:?}");
+        }
 
         // What a server sent: the same bytes, elsewhere.
-        let theirs = match cut.frame().into_data() {
+        let theirs = match cut.frame("deadline").into_data() {
             Ok(data) => Frame::data(Bytes::copy_from_slice(&data)),
             Err(trailers) => {
                 let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).unwrap();
@@ -191,7 +193,7 @@ async fn an_end_that_we_made_is_told_from_the_same_end_over_a_wire() {
         };
         let (heard, mut body) = follow(frames([Ok(theirs)]));
         while next(&mut body).await.is_some() {}
-        assert!(!heard.ends().contains(&"cut"), "{cut:?}");
+        assert!(!heard.ends().contains(&"deadline"), "{cut:?}");
     }
 }
 

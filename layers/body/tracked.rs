@@ -143,8 +143,8 @@ where
                     *this.left = NonZeroU64::new(left.get().saturating_sub(data.len() as u64));
                     complete = this.left.is_none();
                 }
-                if Cut::is(frame) {
-                    this.watch.end(End::Cut);
+                if let Some(layer) = Cut::by(frame) {
+                    this.watch.end(End::Cut { layer });
                 } else if let Some(trailers) = frame.trailers_ref() {
                     this.watch.end(End::Trailers(trailers));
                 } else if complete || this.inner.is_end_stream() {

@@ -212,7 +212,7 @@ impl Watch for ContextWatch {
         match end {
             // Its own drop tells a departure from a deadline.
             End::Dropped => {}
-            End::Cut => self.0.end(Cancelled::DeadlineExceeded),
+            End::Cut { .. } => self.0.end(Cancelled::DeadlineExceeded),
             End::Complete | End::Trailers(_) | End::Error(_) => self.0.end(Cancelled::Finished),
         }
     }

@@ -85,9 +85,9 @@ impl Ending {
         let rejection = Rejection::new(Reason::DeadlineExceeded, by.name()).executed();
         telemetry::rejected(&rejection);
         match self {
-            Self::GrpcTrailers => Ok(Cut::Grpc.frame()),
-            Self::GrpcWebFrame(framing) if framing.at_boundary() => Ok(Cut::GrpcWeb.frame()),
-            Self::ConnectFrame(framing) if framing.at_boundary() => Ok(Cut::Connect.frame()),
+            Self::GrpcTrailers => Ok(Cut::Grpc.frame(by.name())),
+            Self::GrpcWebFrame(framing) if framing.at_boundary() => Ok(Cut::GrpcWeb.frame(by.name())),
+            Self::ConnectFrame(framing) if framing.at_boundary() => Ok(Cut::Connect.frame(by.name())),
             _ => Err(rejection.into()),
         }
     }

@@ -104,7 +104,7 @@ impl SoFar {
             // Who looks at the status and has seen enough does not make a success of it.
             (End::Dropped, Self::Known(outcome)) => *outcome,
             (End::Dropped, _) => Outcome::Cancelled(Cancelled::Disconnected),
-            (End::Cut, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, "deadline").executed()),
+            (End::Cut { layer }, _) => Outcome::Rejected(Rejection::new(Reason::DeadlineExceeded, layer).executed()),
             (End::Error(error), _) => of_error(error, Class::Body),
             (End::Trailers(trailers), Self::AwaitsStatus) => of_grpc(trailers),
             (End::Complete | End::Trailers(_), so_far) => so_far.complete(),

@@ -176,7 +176,7 @@ impl Watch for Ending {
             match end {
                 // Its own drop tells a departure from a deadline.
                 End::Dropped => {}
-                End::Cut => scope.end(Cancelled::DeadlineExceeded),
+                End::Cut { .. } => scope.end(Cancelled::DeadlineExceeded),
                 End::Complete | End::Trailers(_) | End::Error(_) => scope.end(Cancelled::Finished),
             }
         }

@@ -183,7 +183,7 @@ impl Watch for ProcessWatch {
         match end {
             // Its own drop tells a departure from a deadline.
             body::End::Dropped => {}
-            body::End::Cut => self.scope.end(Cancelled::DeadlineExceeded),
+            body::End::Cut { .. } => self.scope.end(Cancelled::DeadlineExceeded),
             body::End::Complete | body::End::Trailers(_) | body::End::Error(_) => self.scope.end(Cancelled::Finished),
         }
     }
