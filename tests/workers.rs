@@ -423,6 +423,54 @@ async fn a_handler_that_drains_can_enqueue_and_its_job_is_done() {
     assert_eq!((queue.status().counts.done, report.took()), (1, 7 * S));
 }
 
+/// Longer than any end, whatever the jitter makes of it.
+const AGES: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_job_does_not_hold_the_end_up_for_an_attempt_that_would_come_after_it() {
+    // Before the end has begun, and in it.
+    for fails_after in [Duration::ZERO, 2 * S] {
+        let life = life();
+        let failed = Log::default();
+        let queue = life
+            .worker("w")
+            .queue(9)
+            .retry(2, Backoff::new(AGES, AGES))
+            .on_failed({
+                let failed = failed.clone();
+                move |job: Failed<()>| failed.add((job.why.to_string(), job.attempts))
+            })
+            .run(move |()| async move {
+                sleep(fails_after).await;
+                Err::<(), _>(BoxError::from("down"))
+            });
+        queue.unwrap().enqueue(()).await.unwrap();
+        sleep(S).await;
+        life.handle().shutdown();
+        let report = life.run().await;
+        assert_eq!(failed.all(), [("down".to_owned(), 1)]);
+        assert!(report.is_clean() && report.took() <= S, "{report}");
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn an_attempt_that_comes_in_time_is_made_in_the_end_too() {
+    let life = life();
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let queue = life.worker("w").queue(9).retry(2, Backoff::new(S, S)).run({
+        let attempts = attempts.clone();
+        move |()| {
+            let first = attempts.fetch_add(1, Ordering::Relaxed) == 0;
+            async move { if first { Err(BoxError::from("down")) } else { Ok(()) } }
+        }
+    });
+    let queue = queue.unwrap();
+    queue.enqueue(()).await.unwrap();
+    life.handle().shutdown();
+    assert!(life.run().await.is_clean());
+    assert_eq!((queue.status().counts.done, attempts.load(Ordering::Relaxed)), (1, 2));
+}
+
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_worker_that_was_started_last_stops_first_and_can_use_the_others() {
     let life = life();

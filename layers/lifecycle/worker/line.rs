@@ -224,9 +224,13 @@ impl<J> Line<J> {
         rest
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.intake != Intake::Open
+    }
+
     /// Closed, and nothing is left to do.
     pub(super) fn is_done(&self) -> bool {
-        self.intake != Intake::Open && self.waiting.is_empty() && self.in_progress == 0
+        self.is_closed() && self.waiting.is_empty() && self.in_progress == 0
     }
 
     pub(super) fn depth(&self) -> usize {

@@ -76,7 +76,8 @@
 //!
 //! The intake stays open while the process [drains](super::Phase::Draining), for handlers that drain can enqueue. Then the worker that was
 //! started last is stopped first: its intake closes, its queue is worked off, and what is left when its time is over is handed back. What
-//! still runs then goes on to the abort, which names it in the report.
+//! still runs then goes on to the abort, which names it in the report. A job that waits for an attempt which would come after that has
+//! failed by its last one, and holds nobody up.
 //!
 //! # Readiness
 //!

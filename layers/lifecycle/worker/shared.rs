@@ -38,6 +38,8 @@ pub(super) struct Shared<J> {
     room: Notify,
     /// The end waits until all is done.
     done: Notify,
+    /// Who waits for another attempt has to know whether there is time for it.
+    closed: Notify,
     lost: AtomicUsize,
 }
 
@@ -51,6 +53,7 @@ impl<J> Shared<J> {
             work: Notify::new(),
             room: Notify::new(),
             done: Notify::new(),
+            closed: Notify::new(),
             lost: AtomicUsize::new(0),
         }
     }
@@ -190,6 +193,7 @@ impl<J> Shared<J> {
         };
         self.room.notify_waiters();
         self.work.notify_waiters();
+        self.closed.notify_waiters();
         self.tell_if(is_done);
     }
 
@@ -218,6 +222,17 @@ impl<J> Shared<J> {
                 return;
             }
             done.await;
+        }
+    }
+
+    /// Until it takes nothing in any more.
+    pub(super) async fn closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.line().is_closed() {
+                return;
+            }
+            closed.await;
         }
     }
 
