@@ -6,10 +6,12 @@ mod leakless;
 
 use std::{
     future::pending,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -23,6 +25,7 @@ use buttress::{
     registry::Kind,
     retry::Backoff,
 };
+use futures_util::poll;
 use proptest::prelude::*;
 use tokio::{
     sync::Semaphore,
@@ -181,6 +184,40 @@ async fn room_is_given_to_who_waited_longest_and_passed_on_by_who_left() {
     // Nobody waits any more, and the room is not kept for them.
     sleep(3 * S).await;
     queue.try_enqueue(0).unwrap();
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn who_comes_later_does_not_take_the_room_of_who_waits() {
+    let life = life();
+    let queue = sleeper(&life, 1);
+    queue.try_enqueue(1).unwrap();
+    settle().await;
+    queue.try_enqueue(60).unwrap();
+    let mut first = pin!(queue.enqueue(2));
+    assert!(poll!(first.as_mut()).is_pending());
+    // There is room now, and the first has not been polled since.
+    sleep(S).await;
+    let mut later = pin!(queue.enqueue(3));
+    assert!(poll!(later.as_mut()).is_pending());
+    assert_eq!(kind(queue.try_enqueue(4)), (NotEnqueued::Full, 4));
+    assert!(matches!(poll!(first.as_mut()), Poll::Ready(Ok(()))));
+    assert!(poll!(later.as_mut()).is_pending());
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn who_is_called_too_late_passes_the_room_on() {
+    let life = life();
+    let queue = sleeper(&life, 1);
+    queue.try_enqueue(1).unwrap();
+    settle().await;
+    queue.try_enqueue(60).unwrap();
+    let mut late = pin!(Context::current().with_timeout(S).scope(queue.enqueue(2)));
+    let mut next = pin!(queue.enqueue(3));
+    assert!(poll!(late.as_mut()).is_pending() && poll!(next.as_mut()).is_pending());
+    // Its turn has come, and its deadline has passed.
+    sleep(2 * S).await;
+    assert_eq!(kind(late.await), (NotEnqueued::Late, 2));
+    assert!(matches!(poll!(next.as_mut()), Poll::Ready(Ok(()))));
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]

@@ -98,6 +98,7 @@
 
 mod attempt;
 mod builder;
+mod caller;
 mod crew;
 mod failed;
 mod lane;
