@@ -342,3 +342,12 @@ async fn a_second_sigterm_exits_within_the_grace() {
             .collect::<Vec<_>>()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "support::leakless")]
+async fn a_report_that_nobody_reads_ends_the_process_all_the_same() {
+    let stuck = Stuck::start("1000").await;
+    stuck.up.process.stop_listening();
+    stuck.up.process.signal("TERM").await;
+    let (exit, ..) = stuck.up.ended().await;
+    assert_eq!(exit.code, Some(1), "{exit:?}");
+}

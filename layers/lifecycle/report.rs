@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    io::{self, Write},
     process::{self, ExitCode, Termination},
     time::Duration,
 };
@@ -122,7 +123,8 @@ impl Report {
 impl Termination for Report {
     fn report(self) -> ExitCode {
         if !self.is_clean() {
-            eprintln!("{self}");
+            // Nobody reading it is no reason to panic, as `eprintln!` would.
+            let _ = writeln!(io::stderr(), "{self}");
         }
         if self.is_clean() {
             ExitCode::SUCCESS
