@@ -30,11 +30,16 @@ impl Lifecycle {
             entered: None,
             report: Report::new(cause),
         };
+        let none_yet = !matches!(end.report.cause, Cause::Signal(_));
         let hurried = async {
-            match &mut self.signals {
-                Some(signals) => signals.next().await,
-                None => std::future::pending().await,
+            let Some(signals) = &mut self.signals else {
+                return std::future::pending().await;
+            };
+            // One that comes after another cause says the same again: an orchestrator sends it to a process that was asked to end.
+            if none_yet {
+                signals.next().await;
             }
+            signals.next().await
         };
         tokio::select! {
             biased;
