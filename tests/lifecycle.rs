@@ -263,6 +263,31 @@ async fn what_is_started_too_late_is_not_started() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_process_that_is_dropped_ends_what_belongs_to_it_whoever_has_a_handle() {
+    for is_begun in [false, true] {
+        let life = life();
+        let handle = life.handle();
+        life.critical("consumer", std::future::pending());
+        let task = handle.context().spawn("task", std::future::pending::<()>());
+        let detached = handle.detach("mail", 3_600 * S, std::future::pending::<()>());
+        let draining = handle.draining();
+        if is_begun {
+            handle.shutdown();
+            assert!(tokio::time::timeout(S, life.run()).await.is_err());
+        } else {
+            drop(life);
+        }
+        assert_eq!(task.await.unwrap_err().reason(), Some(Cancelled::ShuttingDown));
+        assert!(detached.await.is_err());
+        draining.await;
+        assert_eq!(handle.phase(), Phase::Ended);
+        assert!(!handle.readiness().is_ready());
+        let late = handle.context().spawn("late", async {});
+        assert_eq!(late.await.unwrap_err().reason(), Some(Cancelled::ShuttingDown));
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn two_lifecycles_do_not_meet() {
     let (one, other) = (life(), life());
     let task = other

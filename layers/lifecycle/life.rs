@@ -22,14 +22,14 @@ use super::{
 };
 use crate::{
     body::BoxError,
-    context::{Context, ContextGuard, Task},
+    context::{Cancelled, Context, ContextGuard, Task},
     registry::{self, Kind, Root, Work},
 };
 
 /// A process: what it runs, and how it ends. See the [module](super).
 ///
-/// It does nothing by itself until it is [run](Self::run); dropped without that, it ends what belongs to it as the process
-/// shutting down.
+/// It does nothing by itself until it is [run](Self::run); dropped without that, or in the middle of it, it aborts at once what belongs to
+/// it, whoever still has a [`Handle`].
 #[derive(Debug)]
 pub struct Lifecycle {
     pub(super) handle: Handle,
@@ -160,6 +160,16 @@ impl Lifecycle {
     }
 }
 
+/// After a run there is nothing left that could be ended.
+impl Drop for Lifecycle {
+    fn drop(&mut self) {
+        let process = &self.handle.0;
+        process.end();
+        let is_over = |phase: &mut Phase| std::mem::replace(phase, Phase::Ended) != Phase::Ended;
+        process.phase.send_if_modified(is_over);
+    }
+}
+
 /// Tells of a panic, and of nothing else that drops it.
 struct Unwinding<F: FnOnce(String)>(Option<F>);
 
@@ -234,6 +244,19 @@ impl Process {
     pub(super) fn ask(&self, cause: Cause) {
         if self.cause.set(cause).is_ok() {
             self.caused.notify_one();
+        }
+    }
+
+    /// Ends all of it that can be made to end, and lets nothing in any more.
+    pub(super) fn end(&self) {
+        let workers = self.workers().clone();
+        for worker in workers.iter().rev() {
+            worker.end();
+        }
+        for realm in self.realms() {
+            realm.root.close();
+            realm.context.end(Cancelled::ShuttingDown);
+            registry::end_all(&realm.root);
         }
     }
 

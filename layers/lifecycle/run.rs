@@ -5,11 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Cause, Ended, Lifecycle, Phase, Report, life::Process, phase::Schedule, signals::Signals, staff::Left};
-use crate::{
-    context::Cancelled,
-    registry::{self, Kind},
-    telemetry::ProcessEvent,
-};
+use crate::{context::Cancelled, registry::Kind, telemetry::ProcessEvent};
 
 impl Lifecycle {
     /// Runs until there is a cause to end, and then ends in order. See the [module](super).
@@ -157,21 +153,14 @@ impl End<'_> {
             let (kind, name, age) = (work.kind.as_str(), work.name, *age);
             self.process.told.tell(&ProcessEvent::Aborted { kind, name, age });
         }
-        let workers = self.process.workers().clone();
-        for worker in workers.iter().rev() {
-            worker.end();
-        }
-        for realm in realms {
-            realm.root.close();
-            realm.context.end(Cancelled::ShuttingDown);
-            registry::end_all(&realm.root);
-        }
+        self.process.end();
         let idle = async {
-            for realm in realms {
+            for realm in self.process.realms() {
                 realm.root.idle().await;
             }
         };
         let _ = timeout_at(start + self.process.times.grace, idle).await;
+        let workers = self.process.workers().clone();
         for worker in workers.iter().rev() {
             let (name, Left { handed_back, lost }) = (worker.name(), worker.left());
             self.report

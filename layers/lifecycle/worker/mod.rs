@@ -63,7 +63,8 @@
 //! ```
 //! # use buttress::{Context, Lifecycle};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let queue = Lifecycle::builder().build()?.worker("w").queue(1).run(async |_: ()| Ok::<_, std::fmt::Error>(()))?;
+//! # let life = Lifecycle::builder().build()?;
+//! # let queue = life.worker("w").queue(1).run(async |_: ()| Ok::<_, std::fmt::Error>(()))?;
 //! Context::default().scope(queue.enqueue(())).await?;
 //! # Ok(()) }
 //! ```
