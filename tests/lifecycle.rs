@@ -164,6 +164,19 @@ async fn a_hook_that_fails_or_panics_does_not_keep_the_others_from_closing() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_hook_that_a_second_signal_leaves_no_time_for_is_told() {
+    let life = life();
+    for name in ["first", "second"] {
+        life.on_close(name, async { unreachable!("there is no time") });
+    }
+    life.handle().abort();
+    let report = life.run().await;
+    let skipped = ["second", "first"].map(|name| (name, "skipped".to_owned()));
+    assert_eq!(report.failed_hooks, skipped);
+    assert!(!report.is_clean());
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_critical_task_that_ends_fails_or_panics_ends_the_process() {
     for (end, told) in [("ends", "ended"), ("fails", "failed: no more"), ("panics", "panicked")] {
         let life = life();

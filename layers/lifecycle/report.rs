@@ -49,7 +49,7 @@ pub struct Report {
     pub unprocessed: Vec<(&'static str, usize)>,
     /// Jobs that were accepted and not run, by worker, and that nobody took back: it has no `on_unprocessed`, or that panicked.
     pub lost: Vec<(&'static str, usize)>,
-    /// Hooks that failed, and how.
+    /// Hooks that failed, and how; those that a second signal left no time for are skipped.
     pub failed_hooks: Vec<(&'static str, String)>,
 }
 

@@ -141,9 +141,17 @@ impl End<'_> {
         }
     }
 
+    /// Those that a second signal left no time for. Where the end came in order there are none.
+    fn skip_hooks(&mut self) {
+        let skipped = std::mem::take(&mut *self.process.hooks());
+        for hook in skipped.into_iter().rev() {
+            self.report.failed_hooks.push((hook.name, "skipped".to_owned()));
+        }
+    }
+
     /// Ends what has not ended by itself, and gives it a grace to come to a yield.
     async fn abort(&mut self) {
-        let realms = self.process.realms();
+        self.skip_hooks();
         let start = Instant::now();
         self.report.aborted = Ended::all(self.process.alive(), start);
         if !self.report.aborted.is_empty() {
