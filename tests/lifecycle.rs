@@ -92,6 +92,33 @@ async fn readiness_says_no_before_anything_else_ends() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_check_that_panics_says_no() {
+    let life = life();
+    life.readiness().depends_on("broken", || panic!("in a check"));
+    assert_eq!(life.readiness().why_not(), Some("broken"));
+}
+
+#[test]
+fn a_check_that_is_slow_holds_up_nobody_but_who_asks_it() {
+    let life = life();
+    let readiness = life.readiness();
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (answer, answers) = std::sync::mpsc::channel();
+    let answers = Mutex::new(answers);
+    readiness.depends_on("slow", move || {
+        asked.send(()).unwrap();
+        answers.lock().unwrap().recv().unwrap()
+    });
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| readiness.why_not());
+        is_asked.recv().unwrap();
+        life.readiness().depends_on("cold", || false);
+        answer.send(false).unwrap();
+        assert_eq!(asks.join().unwrap(), Some("slow"));
+    });
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_drain_waits_for_what_requests_started_and_no_longer_than_it_may() {
     for (work, drained) in [(3, 3), (60, 23)] {
         let life = life();
