@@ -1,6 +1,13 @@
 //! A request's context, and what is known of it while it is served.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Extension, Router, routing::get};
 use buttress::{Cancelled, Context, admission::rate::PeerAddress, registry::Kind};
@@ -209,6 +216,19 @@ async fn connections_are_listed_and_requests_where_they_are_tracked() {
         assert_eq!(report.aborted.len(), 3, "{report}");
         soon(call).await.unwrap_err();
     }
+}
+
+#[tokio::test(crate = "crate::support::leakless")]
+async fn a_panic_where_a_connection_is_set_up_is_that_connections() {
+    let panics = AtomicBool::new(true);
+    let set = move |_: &mut _| assert!(!panics.swap(false, Ordering::Relaxed), "in a setting");
+    let app = Router::new().route("/", get(|| async { "served" }));
+    let up = Up::serve_within(super::HASTE, app, |server| server.http(set)).await;
+    let broken = tokio::net::TcpStream::connect(up.address).await.unwrap();
+    assert_eq!(super::rest(broken).await, "");
+    let answer = said(call(up.address, VERSIONS[0], http::Method::GET, "/").await).await;
+    assert_eq!(answer.text, "served");
+    assert!(up.end().await.is_clean());
 }
 
 #[tokio::test(crate = "crate::support::leakless")]
