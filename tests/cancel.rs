@@ -12,8 +12,8 @@ use std::{
 };
 
 use buttress::{
-    BoxError, CancelLayer, Cancelled, Context, DeadlineLayer, ObserveLayer, ShieldLayer,
-    context::ScopeLayer,
+    BoxError, CancelLayer, Cancelled, Context, DeadlineLayer, Lifecycle, ObserveLayer, ShieldLayer,
+    context::{ScopeLayer, TaskError},
     observe::Ended,
     outcome::{Class, Outcome},
     testing::leak,
@@ -263,6 +263,16 @@ async fn every_ending_is_observed_once() {
 }
 
 /// However a request ends, what it started ends with it; and what is shielded, with itself.
+/// One panic on top of another would end the process.
+#[tokio::test(crate = "leakless")]
+async fn an_observer_that_panics_beside_the_service_does_not_end_the_process() {
+    let service = ServiceBuilder::new()
+        .layer(ObserveLayer::server(|_: &Ended| panic!("in an observer")))
+        .service_fn(|_: Request<()>| async { panic!("in a handler") as Result<Response<Full<Bytes>>, Infallible> });
+    let call = Context::current().spawn("call", service.oneshot(Request::new(())));
+    assert_eq!(call.await.unwrap_err(), TaskError::Panicked { name: "call" });
+}
+
 #[test]
 fn nothing_outlives_its_request() {
     leak::assert_none(|| async {
