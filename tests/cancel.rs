@@ -222,6 +222,21 @@ async fn a_shield_around_any_service_fails_with_a_typed_error() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_shield_is_not_begun_once_the_process_has_ended() {
+    let life = Lifecycle::builder().build().unwrap();
+    let context = life.handle().context();
+    life.handle().shutdown();
+    let _ = life.run().await;
+    let service = ServiceBuilder::new()
+        .layer(ShieldLayer::new("late", SECOND).typed())
+        .service_fn(|(): ()| async { unreachable!("there is no process") as Result<(), BoxError> });
+    let error = context.scope(service.oneshot(())).await.unwrap_err();
+    let rejection = error.downcast::<buttress::Rejection>().unwrap();
+    assert_eq!(rejection.reason(), buttress::rejection::Reason::Draining);
+    assert!(!rejection.was_executed());
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn every_ending_is_observed_once() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = heard.clone();
