@@ -11,7 +11,11 @@ use std::{
 
 use axum::{Extension, Router, routing::get};
 use buttress::{Cancelled, Context, admission::rate::PeerAddress, registry::Kind};
-use tokio::sync::Notify;
+use tokio::{
+    io::AsyncReadExt,
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 use tonic::Status;
 
 use super::{Up, support};
@@ -229,6 +233,29 @@ async fn a_panic_where_a_connection_is_set_up_is_that_connections() {
     let answer = said(call(up.address, VERSIONS[0], http::Method::GET, "/").await).await;
     assert_eq!(answer.text, "served");
     assert!(up.end().await.is_clean());
+}
+
+/// What could still become HTTP/2 is not taken for the beginning of a request either.
+#[tokio::test(start_paused = true, crate = "crate::support::leakless")]
+async fn a_connection_on_which_nothing_is_said_is_closed() {
+    for said in ["", "P", "PRI * HTTP/2.0\r\n"] {
+        let up = Up::serve(Router::new()).await;
+        let mut silent = support::socket(up.address, said).await;
+        let start = Instant::now();
+        let closed = timeout(Duration::from_secs(600), silent.read_u8()).await;
+        assert!(closed.is_ok_and(|read| read.is_err()), "{said:?} is waited for");
+        assert_eq!(start.elapsed().as_secs(), 30, "{said:?}");
+        assert!(up.end().await.is_clean());
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "crate::support::leakless")]
+async fn a_connection_of_http2_without_a_stream_is_kept() {
+    let up = Up::serve(Router::new().route("/", get(|| async { "kept" }))).await;
+    let mut connection = Connection::open(up.address, support::Version::Http2).await;
+    sleep(Duration::from_secs(600)).await;
+    let answer = said(connection.send(request(up.address, "/")).await.unwrap()).await;
+    assert_eq!(answer.text, "kept");
 }
 
 #[tokio::test(crate = "crate::support::leakless")]
