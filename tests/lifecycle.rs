@@ -352,6 +352,10 @@ fn settings_that_make_no_sense_are_an_error() {
         InvalidLifecycle::TooLong
     );
     assert_eq!(fails(Lifecycle::builder().signals()), InvalidLifecycle::Signals);
+    let without_io = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    without_io.unwrap().block_on(async {
+        assert_eq!(fails(Lifecycle::builder().signals()), InvalidLifecycle::Signals);
+    });
 }
 
 /// On a real clock: whatever belonged to a process ends with it, by itself or not.

@@ -87,7 +87,11 @@ impl Lifecycle {
     pub(super) fn new(times: Times, signals: bool, told: Told) -> Result<Self, InvalidLifecycle> {
         let signals = match signals {
             true if Runtime::try_current().is_err() => return Err(InvalidLifecycle::Signals),
-            true => Some(Signals::listen().map_err(|_| InvalidLifecycle::Signals)?),
+            // tokio panics where the runtime has no I/O driver, and cannot be asked.
+            true => match panic::catch_unwind(Signals::listen) {
+                Ok(Ok(signals)) => Some(signals),
+                Ok(Err(_)) | Err(_) => return Err(InvalidLifecycle::Signals),
+            },
             false => None,
         };
         let phase = watch::Sender::new(Phase::Running);
