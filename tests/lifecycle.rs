@@ -358,6 +358,19 @@ fn settings_that_make_no_sense_are_an_error() {
     });
 }
 
+#[test]
+fn a_critical_task_that_cannot_be_started_ends_the_process() {
+    let life = life();
+    life.critical("consumer", std::future::pending());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = runtime.unwrap().block_on(life.run());
+    assert!(!report.is_clean());
+    assert!(
+        matches!(report.cause, Cause::Critical { name: "consumer", .. }),
+        "{report}"
+    );
+}
+
 /// On a real clock: whatever belonged to a process ends with it, by itself or not.
 #[test]
 fn nothing_outlives_its_process() {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     body::BoxError,
-    context::{Cancelled, Context, ContextGuard, Task},
+    context::{Cancelled, Context, ContextGuard, Task, TaskError},
     registry::{self, Kind, Root, Work},
 };
 
@@ -139,7 +139,7 @@ impl Lifecycle {
 
     /// Starts a task that must not end: whether it returns, fails or panics, the process shuts down and its exit code is not 0.
     ///
-    /// When all requests have ended its context does, and so does it.
+    /// When all requests have ended its context does, and so does it. Where there is no tokio runtime to start it on, it has ended.
     pub fn critical<F>(&self, name: &'static str, future: F)
     where
         F: Future<Output = Result<(), BoxError>> + Send + 'static,
@@ -160,6 +160,10 @@ impl Lifecycle {
                 ended(how);
             }
         });
+        if let Some(TaskError::NoRuntime { .. }) = task.not_started() {
+            let how = "was not started: no tokio runtime here".to_owned();
+            self.handle.0.ask(Cause::Critical { name, how });
+        }
         drop(task);
     }
 }
