@@ -195,9 +195,13 @@ async fn main() -> Result<Report, BoxError> {
             let request = Request::get(format!("{shop_url}/orders/{item}")).body(Body::empty())?;
             println!("{item}: {}", customer.request(request).await?.status());
         }
-        handle.shutdown();
         Ok::<_, BoxError>(())
     };
-    let (report, ordered) = tokio::join!(life.run(), orders);
+    let ordered = async {
+        let ordered = orders.await;
+        handle.shutdown(); // however that was
+        ordered
+    };
+    let (report, ordered) = tokio::join!(life.run(), ordered);
     ordered.map(|()| report)
 }

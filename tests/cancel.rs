@@ -12,8 +12,8 @@ use std::{
 };
 
 use buttress::{
-    BoxError, CancelLayer, Cancelled, Context, DeadlineLayer, ObserveLayer, ShieldLayer,
-    context::ScopeLayer,
+    BoxError, CancelLayer, Cancelled, Context, DeadlineLayer, Lifecycle, ObserveLayer, ShieldLayer,
+    context::{ScopeLayer, TaskError},
     observe::Ended,
     outcome::{Class, Outcome},
     testing::leak,
@@ -222,6 +222,21 @@ async fn a_shield_around_any_service_fails_with_a_typed_error() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_shield_is_not_begun_once_the_process_has_ended() {
+    let life = Lifecycle::builder().build().unwrap();
+    let context = life.handle().context();
+    life.handle().shutdown();
+    let _ = life.run().await;
+    let service = ServiceBuilder::new()
+        .layer(ShieldLayer::new("late", SECOND).typed())
+        .service_fn(|(): ()| async { unreachable!("there is no process") as Result<(), BoxError> });
+    let error = context.scope(service.oneshot(())).await.unwrap_err();
+    let rejection = error.downcast::<buttress::Rejection>().unwrap();
+    assert_eq!(rejection.reason(), buttress::rejection::Reason::Draining);
+    assert!(!rejection.was_executed());
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn every_ending_is_observed_once() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = heard.clone();
@@ -263,6 +278,16 @@ async fn every_ending_is_observed_once() {
 }
 
 /// However a request ends, what it started ends with it; and what is shielded, with itself.
+/// One panic on top of another would end the process.
+#[tokio::test(crate = "leakless")]
+async fn an_observer_that_panics_beside_the_service_does_not_end_the_process() {
+    let service = ServiceBuilder::new()
+        .layer(ObserveLayer::server(|_: &Ended| panic!("in an observer")))
+        .service_fn(|_: Request<()>| async { panic!("in a handler") as Result<Response<Full<Bytes>>, Infallible> });
+    let call = Context::current().spawn("call", service.oneshot(Request::new(())));
+    assert_eq!(call.await.unwrap_err(), TaskError::Panicked { name: "call" });
+}
+
 #[test]
 fn nothing_outlives_its_request() {
     leak::assert_none(|| async {

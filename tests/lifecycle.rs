@@ -92,6 +92,33 @@ async fn readiness_says_no_before_anything_else_ends() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_check_that_panics_says_no() {
+    let life = life();
+    life.readiness().depends_on("broken", || panic!("in a check"));
+    assert_eq!(life.readiness().why_not(), Some("broken"));
+}
+
+#[test]
+fn a_check_that_is_slow_holds_up_nobody_but_who_asks_it() {
+    let life = life();
+    let readiness = life.readiness();
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (answer, answers) = std::sync::mpsc::channel();
+    let answers = Mutex::new(answers);
+    readiness.depends_on("slow", move || {
+        asked.send(()).unwrap();
+        answers.lock().unwrap().recv().unwrap()
+    });
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| readiness.why_not());
+        is_asked.recv().unwrap();
+        life.readiness().depends_on("cold", || false);
+        answer.send(false).unwrap();
+        assert_eq!(asks.join().unwrap(), Some("slow"));
+    });
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_drain_waits_for_what_requests_started_and_no_longer_than_it_may() {
     for (work, drained) in [(3, 3), (60, 23)] {
         let life = life();
@@ -160,6 +187,19 @@ async fn a_hook_that_fails_or_panics_does_not_keep_the_others_from_closing() {
         .map(|(name, how)| (*name, how.as_str()))
         .collect();
     assert_eq!(failed, [("third", "task third panicked"), ("second", "broken pipe")]);
+    assert!(!report.is_clean());
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_hook_that_a_second_signal_leaves_no_time_for_is_told() {
+    let life = life();
+    for name in ["first", "second"] {
+        life.on_close(name, async { unreachable!("there is no time") });
+    }
+    life.handle().abort();
+    let report = life.run().await;
+    let skipped = ["second", "first"].map(|name| (name, "skipped".to_owned()));
+    assert_eq!(report.failed_hooks, skipped);
     assert!(!report.is_clean());
 }
 
@@ -263,6 +303,31 @@ async fn what_is_started_too_late_is_not_started() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_process_that_is_dropped_ends_what_belongs_to_it_whoever_has_a_handle() {
+    for is_begun in [false, true] {
+        let life = life();
+        let handle = life.handle();
+        life.critical("consumer", std::future::pending());
+        let task = handle.context().spawn("task", std::future::pending::<()>());
+        let detached = handle.detach("mail", 3_600 * S, std::future::pending::<()>());
+        let draining = handle.draining();
+        if is_begun {
+            handle.shutdown();
+            assert!(tokio::time::timeout(S, life.run()).await.is_err());
+        } else {
+            drop(life);
+        }
+        assert_eq!(task.await.unwrap_err().reason(), Some(Cancelled::ShuttingDown));
+        assert!(detached.await.is_err());
+        draining.await;
+        assert_eq!(handle.phase(), Phase::Ended);
+        assert!(!handle.readiness().is_ready());
+        let late = handle.context().spawn("late", async {});
+        assert_eq!(late.await.unwrap_err().reason(), Some(Cancelled::ShuttingDown));
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn two_lifecycles_do_not_meet() {
     let (one, other) = (life(), life());
     let task = other
@@ -287,6 +352,23 @@ fn settings_that_make_no_sense_are_an_error() {
         InvalidLifecycle::TooLong
     );
     assert_eq!(fails(Lifecycle::builder().signals()), InvalidLifecycle::Signals);
+    let without_io = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    without_io.unwrap().block_on(async {
+        assert_eq!(fails(Lifecycle::builder().signals()), InvalidLifecycle::Signals);
+    });
+}
+
+#[test]
+fn a_critical_task_that_cannot_be_started_ends_the_process() {
+    let life = life();
+    life.critical("consumer", std::future::pending());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = runtime.unwrap().block_on(life.run());
+    assert!(!report.is_clean());
+    assert!(
+        matches!(report.cause, Cause::Critical { name: "consumer", .. }),
+        "{report}"
+    );
 }
 
 /// On a real clock: whatever belonged to a process ends with it, by itself or not.

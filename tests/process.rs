@@ -17,8 +17,10 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
+use buttress::{Lifecycle, lifecycle::Cause};
 use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -27,7 +29,9 @@ use support::{Connection, VERSIONS, Version, call, get, grpc, socket, soon};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    process::Command,
     task::{JoinHandle, JoinSet},
+    time::sleep,
 };
 use tonic::Streaming;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient};
@@ -341,4 +345,30 @@ async fn a_second_sigterm_exits_within_the_grace() {
             .filter(|work| !of_others(work))
             .collect::<Vec<_>>()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "support::leakless")]
+async fn a_report_that_nobody_reads_ends_the_process_all_the_same() {
+    let stuck = Stuck::start("1000").await;
+    stuck.up.process.stop_listening();
+    stuck.up.process.signal("TERM").await;
+    let (exit, ..) = stuck.up.ended().await;
+    assert_eq!(exit.code, Some(1), "{exit:?}");
+}
+
+/// As from an orchestrator, which sends one whatever the process has been asked by then. It is sent to this very process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2, crate = "support::leakless")]
+async fn a_signal_after_another_cause_is_the_first_and_cuts_nothing_short() {
+    let life = Lifecycle::builder().signals().build().unwrap();
+    let handle = life.handle();
+    let request = handle.context().spawn("request", sleep(Duration::from_millis(500)));
+    handle.shutdown();
+    let run = tokio::spawn(life.run());
+    soon(handle.draining()).await;
+    let pid = std::process::id().to_string();
+    let sent = soon(Command::new("kill").args(["-s", "TERM", &pid]).status()).await;
+    assert!(sent.unwrap().success());
+    let report = soon(run).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.cause, request.await), (Cause::Asked, Ok(())));
 }

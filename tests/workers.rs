@@ -6,10 +6,12 @@ mod leakless;
 
 use std::{
     future::pending,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -23,6 +25,7 @@ use buttress::{
     registry::Kind,
     retry::Backoff,
 };
+use futures_util::poll;
 use proptest::prelude::*;
 use tokio::{
     sync::Semaphore,
@@ -181,6 +184,40 @@ async fn room_is_given_to_who_waited_longest_and_passed_on_by_who_left() {
     // Nobody waits any more, and the room is not kept for them.
     sleep(3 * S).await;
     queue.try_enqueue(0).unwrap();
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn who_comes_later_does_not_take_the_room_of_who_waits() {
+    let life = life();
+    let queue = sleeper(&life, 1);
+    queue.try_enqueue(1).unwrap();
+    settle().await;
+    queue.try_enqueue(60).unwrap();
+    let mut first = pin!(queue.enqueue(2));
+    assert!(poll!(first.as_mut()).is_pending());
+    // There is room now, and the first has not been polled since.
+    sleep(S).await;
+    let mut later = pin!(queue.enqueue(3));
+    assert!(poll!(later.as_mut()).is_pending());
+    assert_eq!(kind(queue.try_enqueue(4)), (NotEnqueued::Full, 4));
+    assert!(matches!(poll!(first.as_mut()), Poll::Ready(Ok(()))));
+    assert!(poll!(later.as_mut()).is_pending());
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn who_is_called_too_late_passes_the_room_on() {
+    let life = life();
+    let queue = sleeper(&life, 1);
+    queue.try_enqueue(1).unwrap();
+    settle().await;
+    queue.try_enqueue(60).unwrap();
+    let mut late = pin!(Context::current().with_timeout(S).scope(queue.enqueue(2)));
+    let mut next = pin!(queue.enqueue(3));
+    assert!(poll!(late.as_mut()).is_pending() && poll!(next.as_mut()).is_pending());
+    // Its turn has come, and its deadline has passed.
+    sleep(2 * S).await;
+    assert_eq!(kind(late.await), (NotEnqueued::Late, 2));
+    assert!(matches!(poll!(next.as_mut()), Poll::Ready(Ok(()))));
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
@@ -421,6 +458,54 @@ async fn a_handler_that_drains_can_enqueue_and_its_job_is_done() {
     assert!(report.is_clean(), "{report}");
     assert_eq!(request.await.unwrap(), Ok(()));
     assert_eq!((queue.status().counts.done, report.took()), (1, 7 * S));
+}
+
+/// Longer than any end, whatever the jitter makes of it.
+const AGES: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_job_does_not_hold_the_end_up_for_an_attempt_that_would_come_after_it() {
+    // Before the end has begun, and in it.
+    for fails_after in [Duration::ZERO, 2 * S] {
+        let life = life();
+        let failed = Log::default();
+        let queue = life
+            .worker("w")
+            .queue(9)
+            .retry(2, Backoff::new(AGES, AGES))
+            .on_failed({
+                let failed = failed.clone();
+                move |job: Failed<()>| failed.add((job.why.to_string(), job.attempts))
+            })
+            .run(move |()| async move {
+                sleep(fails_after).await;
+                Err::<(), _>(BoxError::from("down"))
+            });
+        queue.unwrap().enqueue(()).await.unwrap();
+        sleep(S).await;
+        life.handle().shutdown();
+        let report = life.run().await;
+        assert_eq!(failed.all(), [("down".to_owned(), 1)]);
+        assert!(report.is_clean() && report.took() <= S, "{report}");
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn an_attempt_that_comes_in_time_is_made_in_the_end_too() {
+    let life = life();
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let queue = life.worker("w").queue(9).retry(2, Backoff::new(S, S)).run({
+        let attempts = attempts.clone();
+        move |()| {
+            let first = attempts.fetch_add(1, Ordering::Relaxed) == 0;
+            async move { if first { Err(BoxError::from("down")) } else { Ok(()) } }
+        }
+    });
+    let queue = queue.unwrap();
+    queue.enqueue(()).await.unwrap();
+    life.handle().shutdown();
+    assert!(life.run().await.is_clean());
+    assert_eq!((queue.status().counts.done, attempts.load(Ordering::Relaxed)), (1, 2));
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]

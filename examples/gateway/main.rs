@@ -37,7 +37,7 @@
 //! # What it does not do
 //!
 //! It speaks no TLS. It opens no tunnels: `CONNECT` is answered 501, and an `Upgrade` is not passed on, so that the upstream
-//! answers as if it had not been asked. It does not close a connection on which nothing was ever sent: deadlines are for requests.
+//! answers as if it had not been asked.
 //!
 //! # How it ends
 //!

@@ -6,11 +6,11 @@ use std::{
 };
 
 use buttress::{
-    BoxError, BreakerLayer, ConcurrencyLimitLayer, RateLimitLayer,
+    BoxError, ConcurrencyLimitLayer, RateLimitLayer,
     lifecycle::Handle,
     metrics::{CallMetrics, Collector, Runtime},
     observe::SECONDS,
-    telemetry::{ByDestination, Measured, Report},
+    telemetry::ByDestination,
     tracing::CallSpans,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -84,7 +84,11 @@ impl Metrics {
             .watch(NAME, layers.retry.clone())
             .watch(NAME, layers.hedge.clone())
             .watch(NAME, layers.budget.clone())
-            .watch(NAME, layers.breaker.clone().map(Circuits))
+            // By the addresses that the command line gave them: they are few.
+            .watch(
+                NAME,
+                layers.breaker.as_ref().map(|layer| ByDestination(layer.breaker())),
+            )
             .watch(NAME, layers.propagate.clone())
             .watch(NAME, life)
             .watch(NAME, Runtime::current());
@@ -100,14 +104,5 @@ impl Page {
     pub(crate) fn render(&self) -> String {
         self.collector.collect();
         self.metrics.prometheus.render()
-    }
-}
-
-/// The circuits of the upstreams, by the addresses that the command line gave them: they are few.
-struct Circuits(BreakerLayer);
-
-impl Measured for Circuits {
-    fn measure(&self, name: &str, report: &mut dyn Report) {
-        ByDestination(&self.0.breaker()).measure(name, report);
     }
 }

@@ -43,3 +43,9 @@ impl Measured for ByDestination<&Budgets> {
         }
     }
 }
+
+impl Measured for ByDestination<Budgets> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        ByDestination(&self.0).measure(name, report);
+    }
+}

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::{
     body::{BoxError, Reply},
-    context::{Frame, Shield},
+    context::{Cancelled, Frame, Shield},
     rejection::{Http, Protocol, Reason, Rejection, Typed},
     telemetry,
 };
@@ -38,7 +38,7 @@ const NAME: &str = "shield";
 /// It is [`Context::shield`](crate::Context::shield) around the inner service: the call runs in place, and only if its caller
 /// leaves is the rest of it spawned, under the layer's name. Its context has the layer's maximum for a deadline and hears of
 /// no departure. At the maximum the call is dropped, and a caller who still waits gets 504 (gRPC: status 4), or with
-/// [`typed`](Self::typed) a [`Rejection`]. The body of the answer is not shielded: nobody is there to read it. A request body
+/// [`typed`](Self::typed) a [`Rejection`]. Once the process has ended none is begun: 503 (gRPC: status 14). The body of the answer is not shielded: nobody is there to read it. A request body
 /// that had not arrived when the caller left breaks off.
 ///
 /// `poll_ready` is the inner service's. One box per call.
@@ -97,8 +97,12 @@ impl<S, M> ShieldService<S, M> {
     }
 }
 
-fn too_long() -> Rejection {
-    let rejection = Rejection::new(Reason::DeadlineExceeded, NAME).executed();
+/// Why there is no answer: it took too long, or the process had ended and it was never begun.
+fn unanswered(why: Cancelled) -> Rejection {
+    let rejection = match why {
+        Cancelled::ShuttingDown => Rejection::new(Reason::Draining, NAME),
+        _ => Rejection::new(Reason::DeadlineExceeded, NAME).executed(),
+    };
     telemetry::rejected(&rejection);
     rejection
 }
@@ -151,7 +155,7 @@ where
         let this = self.project();
         Poll::Ready(match ready!(this.inner.poll(cx)) {
             Ok(output) => output.map(|response| response.map(Reply::inner)),
-            Err(_) => Ok(too_long().into_answer(this.protocol).map(Reply::ours)),
+            Err(why) => Ok(unanswered(why).into_answer(this.protocol).map(Reply::ours)),
         })
     }
 }
@@ -198,6 +202,6 @@ where
     type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(ready!(self.project().inner.poll(cx)).unwrap_or_else(|_| Err(too_long().into())))
+        Poll::Ready(ready!(self.project().inner.poll(cx)).unwrap_or_else(|why| Err(unanswered(why).into())))
     }
 }

@@ -197,6 +197,14 @@ impl<T> Task<T> {
         self.name
     }
 
+    /// Why it was not started, if it was not.
+    pub(crate) fn not_started(&self) -> Option<TaskError> {
+        match &self.run {
+            Run::Started(_) => None,
+            Run::Not(why) => Some(*why),
+        }
+    }
+
     /// Ends it at its next yield, whatever its context says. Code that blocks goes on.
     pub fn abort(&self) {
         if let Run::Started(handle) = &self.run {

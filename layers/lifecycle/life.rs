@@ -22,14 +22,14 @@ use super::{
 };
 use crate::{
     body::BoxError,
-    context::{Context, ContextGuard, Task},
+    context::{Cancelled, Context, ContextGuard, Task, TaskError},
     registry::{self, Kind, Root, Work},
 };
 
 /// A process: what it runs, and how it ends. See the [module](super).
 ///
-/// It does nothing by itself until it is [run](Self::run); dropped without that, it ends what belongs to it as the process
-/// shutting down.
+/// It does nothing by itself until it is [run](Self::run); dropped without that, or in the middle of it, it aborts at once what belongs to
+/// it, whoever still has a [`Handle`].
 #[derive(Debug)]
 pub struct Lifecycle {
     pub(super) handle: Handle,
@@ -87,7 +87,11 @@ impl Lifecycle {
     pub(super) fn new(times: Times, signals: bool, told: Told) -> Result<Self, InvalidLifecycle> {
         let signals = match signals {
             true if Runtime::try_current().is_err() => return Err(InvalidLifecycle::Signals),
-            true => Some(Signals::listen().map_err(|_| InvalidLifecycle::Signals)?),
+            // tokio panics where the runtime has no I/O driver, and cannot be asked.
+            true => match panic::catch_unwind(Signals::listen) {
+                Ok(Ok(signals)) => Some(signals),
+                Ok(Err(_)) | Err(_) => return Err(InvalidLifecycle::Signals),
+            },
             false => None,
         };
         let phase = watch::Sender::new(Phase::Running);
@@ -135,7 +139,7 @@ impl Lifecycle {
 
     /// Starts a task that must not end: whether it returns, fails or panics, the process shuts down and its exit code is not 0.
     ///
-    /// When all requests have ended its context does, and so does it.
+    /// When all requests have ended its context does, and so does it. Where there is no tokio runtime to start it on, it has ended.
     pub fn critical<F>(&self, name: &'static str, future: F)
     where
         F: Future<Output = Result<(), BoxError>> + Send + 'static,
@@ -156,7 +160,21 @@ impl Lifecycle {
                 ended(how);
             }
         });
+        if let Some(TaskError::NoRuntime { .. }) = task.not_started() {
+            let how = "was not started: no tokio runtime here".to_owned();
+            self.handle.0.ask(Cause::Critical { name, how });
+        }
         drop(task);
+    }
+}
+
+/// After a run there is nothing left that could be ended.
+impl Drop for Lifecycle {
+    fn drop(&mut self) {
+        let process = &self.handle.0;
+        process.end();
+        let is_over = |phase: &mut Phase| std::mem::replace(phase, Phase::Ended) != Phase::Ended;
+        process.phase.send_if_modified(is_over);
     }
 }
 
@@ -234,6 +252,19 @@ impl Process {
     pub(super) fn ask(&self, cause: Cause) {
         if self.cause.set(cause).is_ok() {
             self.caused.notify_one();
+        }
+    }
+
+    /// Ends all of it that can be made to end, and lets nothing in any more.
+    pub(super) fn end(&self) {
+        let workers = self.workers().clone();
+        for worker in workers.iter().rev() {
+            worker.end();
+        }
+        for realm in self.realms() {
+            realm.root.close();
+            realm.context.end(Cancelled::ShuttingDown);
+            registry::end_all(&realm.root);
         }
     }
 

@@ -2,6 +2,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::{Ready, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
@@ -15,7 +16,7 @@ use super::Phase;
 use crate::body::Reply;
 
 /// By its name.
-type Check = (&'static str, Box<dyn Fn() -> bool + Send + Sync>);
+type Check = (&'static str, Arc<dyn Fn() -> bool + Send + Sync>);
 
 /// Whether the process should be sent requests: while it is [running](Phase::Running), and all checks say so. Clones are the same.
 ///
@@ -55,14 +56,16 @@ impl Readiness {
         if phase != Phase::Running {
             return Some(phase.as_str());
         }
-        let checks = self.checks();
-        checks.iter().find(|(_, check)| !check()).map(|(name, _)| *name)
+        // Not under the lock: one that is slow holds up who asks it, and nobody else.
+        let checks = self.checks().clone();
+        let says_no = |(_, check): &&Check| !catch_unwind(AssertUnwindSafe(|| check())).unwrap_or(false);
+        checks.iter().find(says_no).map(|(name, _)| *name)
     }
 
     /// It is not ready either while this says no: a queue that is behind, a cache that is cold. It is asked whenever readiness is,
-    /// and should be quick.
+    /// and should be quick. One that panics says no.
     pub fn depends_on(&self, name: &'static str, check: impl Fn() -> bool + Send + Sync + 'static) {
-        self.checks().push((name, Box::new(check)));
+        self.checks().push((name, Arc::new(check)));
     }
 
     fn checks(&self) -> MutexGuard<'_, Vec<Check>> {

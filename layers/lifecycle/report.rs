@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    io::{self, Write},
     process::{self, ExitCode, Termination},
     time::Duration,
 };
@@ -48,7 +49,7 @@ pub struct Report {
     pub unprocessed: Vec<(&'static str, usize)>,
     /// Jobs that were accepted and not run, by worker, and that nobody took back: it has no `on_unprocessed`, or that panicked.
     pub lost: Vec<(&'static str, usize)>,
-    /// Hooks that failed, and how.
+    /// Hooks that failed, and how; those that a second signal left no time for are skipped.
     pub failed_hooks: Vec<(&'static str, String)>,
 }
 
@@ -122,7 +123,8 @@ impl Report {
 impl Termination for Report {
     fn report(self) -> ExitCode {
         if !self.is_clean() {
-            eprintln!("{self}");
+            // Nobody reading it is no reason to panic, as `eprintln!` would.
+            let _ = writeln!(io::stderr(), "{self}");
         }
         if self.is_clean() {
             ExitCode::SUCCESS

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Cause, Ended, Lifecycle, Phase, Report, life::Process, phase::Schedule, signals::Signals, staff::Left};
-use crate::{
-    context::Cancelled,
-    registry::{self, Kind},
-    telemetry::ProcessEvent,
-};
+use crate::{context::Cancelled, registry::Kind, telemetry::ProcessEvent};
 
 impl Lifecycle {
     /// Runs until there is a cause to end, and then ends in order. See the [module](super).
@@ -30,11 +26,16 @@ impl Lifecycle {
             entered: None,
             report: Report::new(cause),
         };
+        let none_yet = !matches!(end.report.cause, Cause::Signal(_));
         let hurried = async {
-            match &mut self.signals {
-                Some(signals) => signals.next().await,
-                None => std::future::pending().await,
+            let Some(signals) = &mut self.signals else {
+                return std::future::pending().await;
+            };
+            // One that comes after another cause says the same again: an orchestrator sends it to a process that was asked to end.
+            if none_yet {
+                signals.next().await;
             }
+            signals.next().await
         };
         tokio::select! {
             biased;
@@ -140,9 +141,17 @@ impl End<'_> {
         }
     }
 
+    /// Those that a second signal left no time for. Where the end came in order there are none.
+    fn skip_hooks(&mut self) {
+        let skipped = std::mem::take(&mut *self.process.hooks());
+        for hook in skipped.into_iter().rev() {
+            self.report.failed_hooks.push((hook.name, "skipped".to_owned()));
+        }
+    }
+
     /// Ends what has not ended by itself, and gives it a grace to come to a yield.
     async fn abort(&mut self) {
-        let realms = self.process.realms();
+        self.skip_hooks();
         let start = Instant::now();
         self.report.aborted = Ended::all(self.process.alive(), start);
         if !self.report.aborted.is_empty() {
@@ -152,21 +161,14 @@ impl End<'_> {
             let (kind, name, age) = (work.kind.as_str(), work.name, *age);
             self.process.told.tell(&ProcessEvent::Aborted { kind, name, age });
         }
-        let workers = self.process.workers().clone();
-        for worker in workers.iter().rev() {
-            worker.end();
-        }
-        for realm in realms {
-            realm.root.close();
-            realm.context.end(Cancelled::ShuttingDown);
-            registry::end_all(&realm.root);
-        }
+        self.process.end();
         let idle = async {
-            for realm in realms {
+            for realm in self.process.realms() {
                 realm.root.idle().await;
             }
         };
         let _ = timeout_at(start + self.process.times.grace, idle).await;
+        let workers = self.process.workers().clone();
         for worker in workers.iter().rev() {
             let (name, Left { handed_back, lost }) = (worker.name(), worker.left());
             self.report

@@ -19,7 +19,7 @@ use crate::{
 /// Gauges are set, counters are set to at least their sum: collecting twice counts nothing twice. What it collected
 /// the last time and no longer finds is set to 0.
 ///
-/// It asks in [`collect`](Self::collect) and at no other time. Asking takes no lock that a request takes.
+/// It asks in [`collect`](Self::collect) and at no other time. Asking takes no lock that all requests take.
 pub struct Collector {
     sink: Sink,
     watched: Vec<Watched>,

@@ -1,4 +1,9 @@
-use std::{fmt, mem, sync::Arc};
+use std::{
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -123,7 +128,7 @@ impl<O: Observer> Drop for Hearing<'_, O> {
     fn drop(&mut self) {
         let Call { observer, kept, .. } = &mut *self.call;
         if let Some(listening) = self.listening.take() {
-            listening.hear(|event| observer.event(kept, event));
+            listening.hear(|event| guarded(|| observer.event(kept, event)));
         }
     }
 }
@@ -143,7 +148,17 @@ impl<O: Observer> Call<O> {
             grpc_status: self.grpc_status,
             took: Instant::now().saturating_duration_since(self.began),
         };
-        self.observer.ended(self.kept, &ended);
+        guarded(|| self.observer.ended(self.kept, &ended));
+    }
+}
+
+/// Tells. A panic of the observer's is its own where it comes on top of another: two would end the process.
+#[inline]
+fn guarded(tell: impl FnOnce()) {
+    if thread::panicking() {
+        let _ = catch_unwind(AssertUnwindSafe(tell));
+    } else {
+        tell();
     }
 }
 

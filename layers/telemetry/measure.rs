@@ -26,7 +26,8 @@ pub trait Report {
 /// What can be asked how it stands: a limit, a budget, a breaker, a queue, the process.
 ///
 /// `name` is which of its kind it is, for the attribute that tells them apart (`name`, `target`, `worker`): the caller's choice, and
-/// constant. Asking costs some loads, and takes no lock that a request takes; once a second is not too often.
+/// constant. Asking costs some loads, and takes no lock that all requests take; that of a queue or of a key, for a moment. Once a second is
+/// not too often.
 pub trait Measured {
     /// Reports all of its values.
     fn measure(&self, name: &str, report: &mut dyn Report);

@@ -1,10 +1,21 @@
 //! A request's context, and what is known of it while it is served.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Extension, Router, routing::get};
 use buttress::{Cancelled, Context, admission::rate::PeerAddress, registry::Kind};
-use tokio::sync::Notify;
+use tokio::{
+    io::AsyncReadExt,
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 use tonic::Status;
 
 use super::{Up, support};
@@ -209,6 +220,42 @@ async fn connections_are_listed_and_requests_where_they_are_tracked() {
         assert_eq!(report.aborted.len(), 3, "{report}");
         soon(call).await.unwrap_err();
     }
+}
+
+#[tokio::test(crate = "crate::support::leakless")]
+async fn a_panic_where_a_connection_is_set_up_is_that_connections() {
+    let panics = AtomicBool::new(true);
+    let set = move |_: &mut _| assert!(!panics.swap(false, Ordering::Relaxed), "in a setting");
+    let app = Router::new().route("/", get(|| async { "served" }));
+    let up = Up::serve_within(super::HASTE, app, |server| server.http(set)).await;
+    let broken = tokio::net::TcpStream::connect(up.address).await.unwrap();
+    assert_eq!(super::rest(broken).await, "");
+    let answer = said(call(up.address, VERSIONS[0], http::Method::GET, "/").await).await;
+    assert_eq!(answer.text, "served");
+    assert!(up.end().await.is_clean());
+}
+
+/// What could still become HTTP/2 is not taken for the beginning of a request either.
+#[tokio::test(start_paused = true, crate = "crate::support::leakless")]
+async fn a_connection_on_which_nothing_is_said_is_closed() {
+    for said in ["", "P", "PRI * HTTP/2.0\r\n"] {
+        let up = Up::serve(Router::new()).await;
+        let mut silent = support::socket(up.address, said).await;
+        let start = Instant::now();
+        let closed = timeout(Duration::from_secs(600), silent.read_u8()).await;
+        assert!(closed.is_ok_and(|read| read.is_err()), "{said:?} is waited for");
+        assert_eq!(start.elapsed().as_secs(), 30, "{said:?}");
+        assert!(up.end().await.is_clean());
+    }
+}
+
+#[tokio::test(start_paused = true, crate = "crate::support::leakless")]
+async fn a_connection_of_http2_without_a_stream_is_kept() {
+    let up = Up::serve(Router::new().route("/", get(|| async { "kept" }))).await;
+    let mut connection = Connection::open(up.address, support::Version::Http2).await;
+    sleep(Duration::from_secs(600)).await;
+    let answer = said(connection.send(request(up.address, "/")).await.unwrap()).await;
+    assert_eq!(answer.text, "kept");
 }
 
 #[tokio::test(crate = "crate::support::leakless")]

@@ -148,3 +148,9 @@ impl Measured for ByDestination<&Breaker> {
         }
     }
 }
+
+impl Measured for ByDestination<Breaker> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        ByDestination(&self.0).measure(name, report);
+    }
+}

@@ -76,3 +76,9 @@ impl Measured for ByDestination<&Throttle> {
         }
     }
 }
+
+impl Measured for ByDestination<Throttle> {
+    fn measure(&self, name: &str, report: &mut dyn Report) {
+        ByDestination(&self.0).measure(name, report);
+    }
+}

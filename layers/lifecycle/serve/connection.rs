@@ -34,6 +34,10 @@ use crate::{
 /// which h2 finds out that it has heard of the GOAWAY would hold the connection, and with it the drain, for ever.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
+/// How long a connection may say nothing from its beginning: as long as hyper waits for the head of a request, unless it is told. But hyper
+/// waits for ever for the bytes by which it tells HTTP/1 from HTTP/2.
+const FIRST_WORD: Duration = Duration::from_secs(30);
+
 /// A connection that we serve, as its requests see it.
 pub(super) struct Served {
     pub(super) context: ContextGuard,
@@ -63,6 +67,7 @@ pub(super) struct Passage<D> {
     watch: Watch,
     draining: Pin<Box<D>>,
     stage: Stage,
+    silence: Silence,
 }
 
 enum Stage {
@@ -71,6 +76,13 @@ enum Stage {
     /// it would close a connection on which nothing has been heard.
     LastCall(Quiet),
     Draining(Quiet),
+}
+
+/// Until a request has begun on it, or it is answered on HTTP/2 before there is one.
+enum Silence {
+    Begins,
+    Lasts(Pin<Box<Sleep>>),
+    Broken,
 }
 
 /// Since when nothing has moved on it, and what the count was.
@@ -172,6 +184,7 @@ impl<D: Future<Output = bool>> Passage<D> {
             watch,
             draining: Box::pin(draining),
             stage: Stage::Running,
+            silence: Silence::Begins,
         }
     }
 
@@ -208,7 +221,7 @@ impl<D: Future<Output = bool>> Passage<D> {
             return Poll::Ready(());
         }
         match &mut self.stage {
-            Stage::Running => Poll::Pending,
+            Stage::Running => self.silence.poll(cx, &served),
             Stage::LastCall(quiet) | Stage::Draining(quiet) => quiet.poll(cx, &served),
         }
     }
@@ -221,6 +234,26 @@ impl<D: Future<Output = bool>> Passage<D> {
             http.drain();
         }
         tell
+    }
+}
+
+impl Silence {
+    /// Ready once it has lasted for too long.
+    fn poll(&mut self, cx: &mut Context<'_>, served: &Served) -> Poll<()> {
+        if let Self::Broken = self {
+            return Poll::Pending;
+        }
+        if served.has_begun.load(Ordering::Relaxed) || served.line.writer.has_moved() {
+            *self = Self::Broken;
+            return Poll::Pending;
+        }
+        if let Self::Begins = self {
+            *self = Self::Lasts(Box::pin(sleep(FIRST_WORD)));
+        }
+        match self {
+            Self::Lasts(sleep) => sleep.as_mut().poll(cx),
+            Self::Begins | Self::Broken => Poll::Pending,
+        }
     }
 }
 

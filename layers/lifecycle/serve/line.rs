@@ -28,6 +28,7 @@ pub(super) struct Line {
 pub(super) struct Side {
     waker: AtomicWaker,
     waits: AtomicBool,
+    has_moved: AtomicBool,
 }
 
 impl Line {
@@ -78,6 +79,7 @@ impl Line {
         side.waits.store(polled.is_pending(), Ordering::Relaxed);
         if polled.is_ready() {
             self.moved.fetch_add(1, Ordering::Relaxed);
+            side.move_first();
         }
         polled
     }
@@ -114,6 +116,17 @@ impl Side {
     /// Whether it waits for its peer since its last poll.
     pub(super) fn waits(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
+    }
+
+    fn move_first(&self) {
+        if !self.has_moved() {
+            self.has_moved.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether bytes ever went over it this way.
+    pub(super) fn has_moved(&self) -> bool {
+        self.has_moved.load(Ordering::Relaxed)
     }
 
     /// Forgets that it waits, to see whether it is polled.

@@ -33,6 +33,11 @@
 //! [shutting down](crate::Cancelled::ShuttingDown), the handlers are dropped, and whoever holds the connection, be it a task that
 //! it was upgraded into, gets an error from its next read or write.
 //!
+//! # A client that says nothing
+//!
+//! is waited for 30 seconds from its connection on: by then the head of its first request must have come, or HTTP/2's preface. For those that
+//! follow hyper waits as long, unless it is [told otherwise](Server::http). On HTTP/2 a connection without a stream is kept.
+//!
 //! # A client that leaves
 //!
 //! is noticed where hyper reads, and on Linux also where it does not: while a handler leaves a body unread, and while bytes of the

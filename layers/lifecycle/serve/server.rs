@@ -3,6 +3,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
 };
@@ -177,7 +178,9 @@ impl Connections {
         while let Some((stream, peer)) = poll_fn(|cx| accept.poll_next(cx)).await {
             // One that comes when the process is closed is dropped.
             if let Some(io) = TrackedIo::enter(Socket::new(stream), self.name, self.end.root()) {
-                self.start(io, peer, service.clone());
+                // One that panics, in a setting or in a clone, is that connection's. The others are still to be taken.
+                let start = || self.start(io, peer, service.clone());
+                let _ = catch_unwind(AssertUnwindSafe(start));
             }
         }
     }

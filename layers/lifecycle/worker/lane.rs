@@ -88,7 +88,11 @@ impl<J, H> Lane<J, H> {
             let end = running.attempt(&*self.handler, job, kept).await;
             let Err(why) = end else { return running.done() };
             let again = match retry {
-                Some(retry) => retry.wait(&mut running, &why).await,
+                Some(retry) => {
+                    retry
+                        .wait(&mut running, &why, async |then| self.ends_before(then).await)
+                        .await
+                }
                 None => false,
             };
             job = match running.kept.take() {
@@ -117,6 +121,17 @@ impl<J, H> Lane<J, H> {
     }
 }
 
+impl<J, H> Lane<J, H> {
+    /// Ready once its worker is told to end, and will have by then. `None` is beyond all times.
+    async fn ends_before(&self, then: Option<Instant>) {
+        self.shared.closed().await;
+        let ends = self.schedule.get().map(|schedule| schedule.workers);
+        if ends.is_some_and(|ends| then.is_some_and(|then| then < ends)) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 fn sooner(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -128,7 +143,12 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Retry {
     /// Waits for the next attempt, if there is one: a panic is a mistake that would be made again, and time that is over does not come back.
-    async fn wait<J>(&self, running: &mut Running<'_, J>, why: &FailedBy) -> bool {
+    async fn wait<J>(
+        &self,
+        running: &mut Running<'_, J>,
+        why: &FailedBy,
+        ends_before: impl AsyncFnOnce(Option<Instant>),
+    ) -> bool {
         let attempt = running.attempts();
         if !matches!(why, FailedBy::Error(_)) || attempt >= self.attempts {
             return false;
@@ -141,7 +161,11 @@ impl Retry {
         }
         if !wait.is_zero() {
             running.waits();
-            sleep(wait).await;
+            tokio::select! {
+                biased;
+                () = sleep(wait) => {}
+                () = ends_before(now.checked_add(wait)) => return false,
+            }
         }
         self.budget.again(why, Instant::now())
     }

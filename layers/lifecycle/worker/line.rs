@@ -1,8 +1,8 @@
 //! The queue itself, and its books: given the time, and without a clock, a lock or a runtime.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Counts,
@@ -19,8 +19,10 @@ pub(super) struct Line<J> {
     concurrency: usize,
     intake: Intake,
     in_progress: usize,
-    /// Callers who wait for room, in front of all who come later.
-    callers: usize,
+    /// Callers who wait for room, in the order in which they came.
+    callers: VecDeque<Call>,
+    /// Room that is kept for callers who were called, and have not come yet.
+    kept: usize,
     /// Lanes that wait for a job, and were not called yet.
     idle: usize,
     counts: Counts,
@@ -55,31 +57,27 @@ pub(super) enum No {
     Closed,
 }
 
-/// Who has been waiting already has a right to the room there is.
+/// By what a caller who waits for room is called, once.
+pub(super) type Call = Arc<Notify>;
+
+/// For who was called there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     New,
-    Waiting,
+    Called,
 }
 
 /// What is to be done next.
 #[derive(Debug)]
 pub(super) enum Next<J> {
-    /// Run it. Somebody has to be told that there is room, if so.
-    Run(Waiting<J>, Room),
+    /// Run it. Somebody has to be called for whom there is room now, if so.
+    Run(Waiting<J>, Option<Call>),
     /// It expired while it waited.
-    Expired(Waiting<J>, Room),
+    Expired(Waiting<J>, Option<Call>),
     /// Nothing now.
     Wait,
     /// Nothing ever again.
     Over,
-}
-
-/// Whether somebody waits for the room there is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    Wanted,
-    Unwanted,
 }
 
 /// How a job that ran ended.
@@ -99,7 +97,8 @@ impl<J> Line<J> {
             concurrency,
             intake: Intake::Open,
             in_progress: 0,
-            callers: 0,
+            callers: VecDeque::new(),
+            kept: 0,
             idle: 0,
             counts: Counts::default(),
             mean: Mean::default(),
@@ -119,12 +118,11 @@ impl<J> Line<J> {
                 return Err((No::Late, job.job));
             }
         }
-        let before_it = match caller {
-            Caller::New => self.callers,
-            Caller::Waiting => 0,
-        };
-        if self.waiting.len() + before_it >= self.capacity {
-            return Err((No::Full, job.job));
+        match caller {
+            // Where somebody waits, all the room is taken or kept.
+            Caller::New if !self.has_room() => return Err((No::Full, job.job)),
+            Caller::New => {}
+            Caller::Called => self.kept -= 1,
         }
         self.waiting.push_back(job);
         self.counts.accepted += 1;
@@ -145,14 +143,14 @@ impl<J> Line<J> {
                 _ => Next::Over,
             };
         };
-        let room = if self.callers > 0 { Room::Wanted } else { Room::Unwanted };
+        let call = self.call_next();
         self.moved = Some(now);
         if job.deadline.is_some_and(|deadline| deadline <= now) {
             self.counts.expired += 1;
-            return Next::Expired(job, room);
+            return Next::Expired(job, call);
         }
         self.in_progress += 1;
-        Next::Run(job, room)
+        Next::Run(job, call)
     }
 
     /// The same for a lane that waits where there is nothing: it is called once there is.
@@ -192,14 +190,36 @@ impl<J> Line<J> {
         self.mean.get().is_some_and(|mean| mean <= Stretch::QUICK)
     }
 
-    /// A caller begins to wait for room.
-    pub(super) fn caller_waits(&mut self) {
-        self.callers += 1;
+    /// A caller begins to wait for room, behind those who do. Says who is to be called: itself, where there is some by now.
+    pub(super) fn caller_waits(&mut self, call: Call) -> Option<Call> {
+        self.callers.push_back(call);
+        self.call_next()
     }
 
-    /// It waits no longer.
-    pub(super) fn caller_leaves(&mut self) {
-        self.callers -= 1;
+    /// It waits no longer, and did not come. Says who is to be called instead.
+    pub(super) fn caller_leaves(&mut self, call: &Call) -> Option<Call> {
+        let place = self.callers.iter().position(|other| Arc::ptr_eq(other, call));
+        if let Some(place) = place {
+            self.callers.remove(place);
+            return None;
+        }
+        // It had been called: the room goes to the next.
+        self.kept -= 1;
+        self.call_next()
+    }
+
+    /// The first of those who wait, if there is room for it. It is kept until that comes or leaves.
+    fn call_next(&mut self) -> Option<Call> {
+        if !self.has_room() && self.intake == Intake::Open {
+            return None;
+        }
+        let call = self.callers.pop_front()?;
+        self.kept += 1;
+        Some(call)
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() + self.kept < self.capacity
     }
 
     /// A lane died, and another takes its place.
@@ -207,26 +227,31 @@ impl<J> Line<J> {
         self.counts.restarts += 1;
     }
 
-    /// Takes nothing in any more.
-    pub(super) fn close(&mut self) {
+    /// Takes nothing in any more. All who wait for room are to be called, to hear that.
+    pub(super) fn close(&mut self) -> Vec<Call> {
         if self.intake == Intake::Open {
             self.intake = Intake::Closed;
             self.idle = 0;
         }
+        std::iter::from_fn(|| self.call_next()).collect()
     }
 
     /// Neither takes anything in nor gives anything out: what is still in it, to be handed back.
     pub(super) fn end(&mut self) -> VecDeque<Waiting<J>> {
-        self.close();
+        self.idle = 0;
         self.intake = Intake::Over;
         let rest = std::mem::take(&mut self.waiting);
         self.counts.unprocessed += rest.len() as u64;
         rest
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.intake != Intake::Open
+    }
+
     /// Closed, and nothing is left to do.
     pub(super) fn is_done(&self) -> bool {
-        self.intake != Intake::Open && self.waiting.is_empty() && self.in_progress == 0
+        self.is_closed() && self.waiting.is_empty() && self.in_progress == 0
     }
 
     pub(super) fn depth(&self) -> usize {

@@ -63,7 +63,8 @@
 //! ```
 //! # use buttress::{Context, Lifecycle};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let queue = Lifecycle::builder().build()?.worker("w").queue(1).run(async |_: ()| Ok::<_, std::fmt::Error>(()))?;
+//! # let life = Lifecycle::builder().build()?;
+//! # let queue = life.worker("w").queue(1).run(async |_: ()| Ok::<_, std::fmt::Error>(()))?;
 //! Context::default().scope(queue.enqueue(())).await?;
 //! # Ok(()) }
 //! ```
@@ -76,7 +77,8 @@
 //!
 //! The intake stays open while the process [drains](super::Phase::Draining), for handlers that drain can enqueue. Then the worker that was
 //! started last is stopped first: its intake closes, its queue is worked off, and what is left when its time is over is handed back. What
-//! still runs then goes on to the abort, which names it in the report.
+//! still runs then goes on to the abort, which names it in the report. A job that waits for an attempt which would come after that has
+//! failed by its last one, and holds nobody up.
 //!
 //! # Readiness
 //!
@@ -97,6 +99,7 @@
 
 mod attempt;
 mod builder;
+mod caller;
 mod crew;
 mod failed;
 mod lane;

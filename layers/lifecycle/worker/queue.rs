@@ -1,7 +1,7 @@
 use std::{
     fmt,
     future::{Future, Ready, ready},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context as Poller, Poll},
 };
@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use super::{
     EnqueueError, NotEnqueued, QueueStatus,
+    caller::CallerWaits,
     line::{Caller, No},
     shared::Shared,
 };
@@ -83,35 +84,26 @@ fn error<J>((no, job): (No, J)) -> EnqueueError<J> {
 }
 
 /// It waits for room, and then the job goes in within one poll: no future that is given up in the middle holds the job.
-async fn wait<J>(shared: &Shared<J>, mut job: J) -> Result<(), EnqueueError<J>> {
+async fn wait<J>(shared: &Shared<J>, job: J) -> Result<(), EnqueueError<J>> {
     let context = Context::current();
     let until = Instant::now().checked_add(shared.settings.max_wait);
-    let mut gone = pin!(context.cancelled());
-    let mut too_long = pin!(async {
+    let too_long = async {
         match until {
             Some(until) => sleep_until(until).await,
             None => std::future::pending().await,
         }
-    });
-    let waits = shared.caller_waits();
-    loop {
-        let mut room = pin!(waits.room());
-        room.as_mut().enable();
-        job = match shared.offer(job, Caller::Waiting) {
-            Err((No::Full, job)) => job,
-            decided => return decided.map_err(error),
-        };
-        let kind = tokio::select! {
-            biased;
-            () = room => continue,
-            why = &mut gone => match why {
-                Cancelled::DeadlineExceeded => NotEnqueued::Late,
-                why => NotEnqueued::Cancelled(why),
-            },
-            () = &mut too_long => NotEnqueued::Full,
-        };
-        return Err(EnqueueError::new(kind, job));
-    }
+    };
+    let waits = CallerWaits::new(shared);
+    let kind = tokio::select! {
+        biased;
+        () = waits.called() => return waits.come(job).map_err(error),
+        why = context.cancelled() => match why {
+            Cancelled::DeadlineExceeded => NotEnqueued::Late,
+            why => NotEnqueued::Cancelled(why),
+        },
+        () = too_long => NotEnqueued::Full,
+    };
+    Err(EnqueueError::new(kind, job))
 }
 
 impl<J: Send + 'static> Service<J> for Queue<J> {

@@ -9,14 +9,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, futures::Notified},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Counts, Failed, FailedBy, QueueStatus,
-    line::{Caller, Ended, Line, Next, No, Room, Waiting},
+    Counts, Failed, FailedBy, QueueStatus, caller,
+    line::{Caller, Ended, Line, Next, No, Waiting},
     settings::Settings,
     stretch::{Stretch, Told as Ends},
 };
@@ -34,10 +31,10 @@ pub(super) struct Shared<J> {
     line: Mutex<Line<J>>,
     /// Lanes wait for a job.
     work: Notify,
-    /// Callers wait for room.
-    room: Notify,
     /// The end waits until all is done.
     done: Notify,
+    /// Who waits for another attempt has to know whether there is time for it.
+    closed: Notify,
     lost: AtomicUsize,
 }
 
@@ -49,8 +46,8 @@ impl<J> Shared<J> {
             settings,
             told,
             work: Notify::new(),
-            room: Notify::new(),
             done: Notify::new(),
+            closed: Notify::new(),
             lost: AtomicUsize::new(0),
         }
     }
@@ -71,12 +68,6 @@ impl<J> Shared<J> {
         Ok(())
     }
 
-    /// Begins to wait for room, in front of all who come later.
-    pub(super) fn caller_waits(&self) -> CallerWaits<'_, J> {
-        self.line().caller_waits();
-        CallerWaits(self)
-    }
-
     /// The next job for a lane. `None`: there is none, and will be none.
     ///
     /// What the lane did before is entered before it waits.
@@ -84,12 +75,12 @@ impl<J> Shared<J> {
         let mut next = self.take(stretch, Line::next);
         loop {
             match next {
-                Next::Run(job, room) => {
-                    self.call_caller(room);
+                Next::Run(job, call) => {
+                    caller::call(call);
                     return Some(job);
                 }
-                Next::Expired(job, room) => {
-                    self.call_caller(room);
+                Next::Expired(job, call) => {
+                    caller::call(call);
                     let _ = self.hand_back("expired", job.job);
                     self.tell_if(self.line().is_done());
                 }
@@ -183,13 +174,15 @@ impl<J> Shared<J> {
 
     /// Takes nothing in any more.
     pub(super) fn close(&self) {
-        let is_done = {
+        let (calls, is_done) = {
             let mut line = self.line();
-            line.close();
-            line.is_done()
+            (line.close(), line.is_done())
         };
-        self.room.notify_waiters();
+        for call in calls {
+            call.notify_one();
+        }
         self.work.notify_waiters();
+        self.closed.notify_waiters();
         self.tell_if(is_done);
     }
 
@@ -218,6 +211,17 @@ impl<J> Shared<J> {
                 return;
             }
             done.await;
+        }
+    }
+
+    /// Until it takes nothing in any more.
+    pub(super) async fn closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.line().is_closed() {
+                return;
+            }
+            closed.await;
         }
     }
 
@@ -258,12 +262,6 @@ impl<J> Shared<J> {
         })
     }
 
-    fn call_caller(&self, room: Room) {
-        if room == Room::Wanted {
-            self.room.notify_one();
-        }
-    }
-
     fn tell_if(&self, is_done: bool) {
         if is_done {
             self.done.notify_waiters();
@@ -271,7 +269,7 @@ impl<J> Shared<J> {
     }
 
     // No code of a user's runs under this lock, so a poisoned one holds sound data.
-    fn line(&self) -> MutexGuard<'_, Line<J>> {
+    pub(super) fn line(&self) -> MutexGuard<'_, Line<J>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -288,20 +286,4 @@ pub(super) struct Failure<J> {
     pub(super) job: Option<J>,
     pub(super) why: FailedBy,
     pub(super) attempts: u32,
-}
-
-/// A caller who waits for room, as long as this lives.
-pub(super) struct CallerWaits<'a, J>(&'a Shared<J>);
-
-impl<J> CallerWaits<'_, J> {
-    /// Ready when there may be room. To be [enabled](Notified::enable) before the look, so that what becomes free after it is heard of.
-    pub(super) fn room(&self) -> Notified<'_> {
-        self.0.room.notified()
-    }
-}
-
-impl<J> Drop for CallerWaits<'_, J> {
-    fn drop(&mut self) {
-        self.0.line().caller_leaves();
-    }
 }

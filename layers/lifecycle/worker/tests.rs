@@ -1,13 +1,13 @@
 //! The books of a line, against a model that keeps every job by itself.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{
     QueueStatus,
-    line::{Caller, Ended, Line, Next, No, Room, Waiting},
+    line::{Call, Caller, Ended, Line, Next, No, Waiting},
     status::Bounds,
     stretch::Told,
 };
@@ -63,6 +63,21 @@ fn a_job_is_late_where_those_before_it_take_longer_than_is_left() {
     );
 }
 
+/// A caller begins to wait; nobody is to be called.
+fn wait(line: &mut Line<u32>) -> Call {
+    let call = Call::default();
+    assert!(line.caller_waits(call.clone()).is_none());
+    call
+}
+
+/// Takes a job out. Whether it is this one, and this caller is called for it.
+fn takes(line: &mut Line<u32>, now: Instant, job: u32, calls: Option<&Call>) -> bool {
+    match line.next(now) {
+        Next::Run(waiting, call) => waiting.job == job && call.as_ref().map(Arc::as_ptr) == calls.map(Arc::as_ptr),
+        _ => false,
+    }
+}
+
 #[test]
 fn who_waits_for_room_is_in_front_of_who_comes_later() {
     let now = Instant::now();
@@ -71,19 +86,44 @@ fn who_waits_for_room_is_in_front_of_who_comes_later() {
         offer(&mut line, job, now, None).unwrap();
     }
     assert_eq!(offer(&mut line, 3, now, None), Err((No::Full, 3)));
-    line.caller_waits();
-    assert!(matches!(
-        line.next(now),
-        Next::Run(Waiting { job: 1, .. }, Room::Wanted)
-    ));
+    let [first, second] = [wait(&mut line), wait(&mut line)];
+    assert!(takes(&mut line, now, 1, Some(&first)));
+    // The room is the first one's, who has been called and has not come yet.
     assert_eq!(offer(&mut line, 4, now, None), Err((No::Full, 4)));
-    assert_eq!(line.offer(waiting(3, now, None), Caller::Waiting), Ok(false));
-    line.caller_leaves();
-    assert!(matches!(
-        line.next(now),
-        Next::Run(Waiting { job: 2, .. }, Room::Unwanted)
-    ));
+    assert!(takes(&mut line, now, 2, Some(&second)));
+    assert_eq!(line.offer(waiting(3, now, None), Caller::Called), Ok(false));
+    assert_eq!(offer(&mut line, 4, now, None), Err((No::Full, 4)));
+    assert!(line.caller_leaves(&second).is_none());
     assert_eq!(offer(&mut line, 4, now, None), Ok(false));
+}
+
+#[test]
+fn room_is_passed_on_by_who_does_not_come() {
+    let now = Instant::now();
+    let mut line = Line::new(1, 1);
+    offer(&mut line, 1, now, None).unwrap();
+    let [first, second, third] = [wait(&mut line), wait(&mut line), wait(&mut line)];
+    // It had not been called.
+    assert!(line.caller_leaves(&second).is_none());
+    assert!(takes(&mut line, now, 1, Some(&first)));
+    // It comes too late.
+    let late = line.offer(waiting(2, now, Some(Duration::ZERO)), Caller::Called);
+    assert_eq!(late, Err((No::Late, 2)));
+    let called = line.caller_leaves(&first).unwrap();
+    assert!(Arc::ptr_eq(&called, &third));
+    assert!(line.close().is_empty());
+    assert!(line.caller_leaves(&third).is_none());
+}
+
+#[test]
+fn who_waits_for_room_is_called_where_there_is_some_by_then_and_where_there_will_be_none() {
+    let mut line = Line::<u32>::new(1, 1);
+    let call = Call::default();
+    assert!(line.caller_waits(call.clone()).is_some());
+    let second = wait(&mut line);
+    let called = line.close();
+    assert!(called.len() == 1 && Arc::ptr_eq(&called[0], &second));
+    assert!(line.caller_waits(Call::default()).is_some());
 }
 
 #[test]
@@ -125,9 +165,15 @@ fn it_is_behind_and_stalled_where_its_bounds_say_so() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Offer { left: Option<u64> },
-    OfferWaiting,
-    Next,
+    Offer {
+        left: Option<u64>,
+    },
+    Wait,
+    Leave,
+    /// Who is called comes, or does not.
+    Next {
+        comes: bool,
+    },
     End(Ended),
     Pass(u64),
     Close,
@@ -137,8 +183,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => prop::option::of(0..20_u64).prop_map(|left| Step::Offer { left }),
-        1 => Just(Step::OfferWaiting),
-        5 => Just(Step::Next),
+        3 => Just(Step::Wait),
+        1 => Just(Step::Leave),
+        5 => any::<bool>().prop_map(|comes| Step::Next { comes }),
         4 => prop_oneof![Just(Ended::Done), Just(Ended::Failed), Just(Ended::Cut)].prop_map(Step::End),
         2 => (0..10_u64).prop_map(Step::Pass),
         1 => Just(Step::Close),
@@ -153,7 +200,7 @@ proptest! {
     ) {
         let (start, mut passed) = (Instant::now(), 0);
         let mut line = Line::new(capacity, concurrency);
-        let (mut queued, mut running) = (VecDeque::new(), 0_u64);
+        let (mut queued, mut running, mut callers) = (VecDeque::new(), 0_u64, VecDeque::new());
         let [mut accepted, mut expired, mut ended, mut handed_back] = [0_u64; 4];
         for (id, step) in (0_u32..).zip(steps) {
             let now = start + Duration::from_secs(passed);
@@ -166,28 +213,49 @@ proptest! {
                         Err((_, job)) => prop_assert_eq!(job, id),
                     }
                 }
-                Step::OfferWaiting => {
-                    line.caller_waits();
-                    if line.offer(waiting(id, now, None), Caller::Waiting).is_ok() {
-                        queued.push_back((id, None));
-                        accepted += 1;
+                Step::Wait => {
+                    let call = Call::default();
+                    match line.caller_waits(call.clone()) {
+                        None => callers.push_back(call),
+                        // There is room, or none any more.
+                        Some(called) => {
+                            prop_assert!(callers.is_empty() && Arc::ptr_eq(&call, &called));
+                            prop_assert!(line.caller_leaves(&call).is_none());
+                        }
                     }
-                    line.caller_leaves();
                 }
-                Step::Next => match line.next(now) {
-                    Next::Run(Waiting { job, .. }, _) => {
-                        let (first, deadline) = queued.pop_front().unwrap();
-                        prop_assert_eq!(first, job);
-                        prop_assert!(deadline.is_none_or(|deadline| deadline > now));
-                        running += 1;
-                    }
-                    Next::Expired(Waiting { job, .. }, _) => {
-                        let (first, deadline) = queued.pop_front().unwrap();
-                        prop_assert_eq!((first, true), (job, deadline.unwrap() <= now));
-                        expired += 1;
-                    }
-                    Next::Wait | Next::Over => prop_assert!(queued.is_empty()),
+                Step::Leave => if let Some(call) = callers.pop_back() {
+                    prop_assert!(line.caller_leaves(&call).is_none());
                 },
+                Step::Next { comes } => {
+                    let mut called = match line.next(now) {
+                        Next::Run(Waiting { job, .. }, call) => {
+                            let (first, deadline) = queued.pop_front().unwrap();
+                            prop_assert_eq!(first, job);
+                            prop_assert!(deadline.is_none_or(|deadline| deadline > now));
+                            running += 1;
+                            call
+                        }
+                        Next::Expired(Waiting { job, .. }, call) => {
+                            let (first, deadline) = queued.pop_front().unwrap();
+                            prop_assert_eq!((first, true), (job, deadline.unwrap() <= now));
+                            expired += 1;
+                            call
+                        }
+                        Next::Wait | Next::Over => { prop_assert!(queued.is_empty()); None }
+                    };
+                    while let Some(call) = called.take() {
+                        // The first who waits is the first to be called.
+                        prop_assert!(callers.pop_front().is_some_and(|first| Arc::ptr_eq(&first, &call)));
+                        if comes {
+                            prop_assert!(line.offer(waiting(id, now, None), Caller::Called).is_ok());
+                            queued.push_back((id, None));
+                            accepted += 1;
+                        } else {
+                            called = line.caller_leaves(&call);
+                        }
+                    }
+                }
                 Step::End(how) if running > 0 => {
                     end(&mut line, how, S, now);
                     running -= 1;
@@ -195,8 +263,9 @@ proptest! {
                 }
                 Step::End(_) => {}
                 Step::Pass(seconds) => passed += seconds,
-                Step::Close => line.close(),
+                Step::Close => prop_assert_eq!(line.close().len(), callers.drain(..).count()),
                 Step::Over => {
+                    prop_assert_eq!(line.close().len(), callers.drain(..).count());
                     let rest: Vec<_> = line.end().into_iter().map(|waiting| waiting.job).collect();
                     prop_assert_eq!(rest, queued.drain(..).map(|(id, _)| id).collect::<Vec<_>>());
                     handed_back = accepted - expired - ended - running;
