@@ -93,15 +93,6 @@ async fn main() -> Result<Report, BoxError> {
         .route_service("/ready", life.readiness());
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    // A task among what serves requests: the drain waits for it, and so for the requests that are on its connections.
-    let handle = life.handle();
-    let serving = handle.context().spawn("http", async move {
-        let served = axum::serve(listener, app)
-            .with_graceful_shutdown(handle.draining())
-            .await;
-        handle.shutdown();
-        served
-    });
-    drop(serving);
+    life.serve(listener, app);
     Ok(life.run().await)
 }

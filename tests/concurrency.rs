@@ -16,7 +16,7 @@ use buttress::{
     BoxError, CancelLayer, ConcurrencyLimitLayer, Context, Criticality, DeadlineLayer, Rejection,
     admission::{
         Admit, Arrival, Decision, Queued,
-        concurrency::{ConcurrencyLimit, HoldUntil, Limit, Permit, Refusal, Span, Waiting, Window},
+        concurrency::{ConcurrencyLimit, HoldUntil, Limit, NotAdmitted, Permit, Span, Waiting, Window},
     },
     context::Head,
     outcome::{Class, Outcome, Settle},
@@ -107,8 +107,8 @@ fn limit(limit: usize, queue: usize) -> ConcurrencyLimit {
 }
 
 /// How many of a band were turned away for this.
-fn count(limit: &ConcurrencyLimit, why: Refusal) -> u64 {
-    limit.snapshot().refused(Criticality::Critical, why)
+fn count(limit: &ConcurrencyLimit, why: NotAdmitted) -> u64 {
+    limit.snapshot().rejected(Criticality::Critical, why)
 }
 
 mod places {
@@ -122,7 +122,7 @@ mod places {
         first.settle(Outcome::Success);
         let _third = enter(&limit);
         assert_eq!(limit.snapshot().in_flight, 2);
-        assert_eq!(count(&limit, Refusal::Full), 1);
+        assert_eq!(count(&limit, NotAdmitted::Full), 1);
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
@@ -137,8 +137,16 @@ mod places {
 
     #[tokio::test(start_paused = true, crate = "leakless")]
     async fn a_limit_of_none_rejects_all() {
-        let limit = limit(0, 0);
-        refused(&limit);
+        let none = limit(0, 0);
+        refused(&none);
+        // At once, though there is a queue: nobody gives a place back for which it could wait.
+        let queued = limit(0, 8);
+        refused(&queued);
+        let turned_off = limit(1, 8);
+        turned_off.set(Some(0));
+        refused(&turned_off);
+        turned_off.set(None);
+        drop(enter(&turned_off));
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
@@ -227,7 +235,7 @@ mod line {
         let _inside = enter(&limit);
         let _line = (queue(&limit), queue(&limit));
         assert_eq!(refused(&limit).reason(), Reason::Overloaded);
-        assert_eq!((limit.snapshot().queued, count(&limit, Refusal::Full)), (2, 1));
+        assert_eq!((limit.snapshot().queued, count(&limit, NotAdmitted::Full)), (2, 1));
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
@@ -243,7 +251,7 @@ mod line {
             (rejection.reason(), rejection.was_executed()),
             (Reason::Overloaded, false)
         );
-        assert_eq!((limit.snapshot().queued, count(&limit, Refusal::Overdue)), (0, 1));
+        assert_eq!((limit.snapshot().queued, count(&limit, NotAdmitted::Overdue)), (0, 1));
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
@@ -353,7 +361,7 @@ mod line {
         assert_eq!(sent_away(&mut older).await.unwrap().reason(), Reason::Overloaded);
         assert!(sent_away(&mut newer).await.is_none() && sent_away(&mut plus).await.is_none());
         let snapshot = limit.snapshot();
-        assert_eq!(snapshot.refused(Criticality::Sheddable, Refusal::Evicted), 1);
+        assert_eq!(snapshot.rejected(Criticality::Sheddable, NotAdmitted::Evicted), 1);
         let queued = Criticality::ALL.map(|band| snapshot.queued_in(band));
         assert_eq!((queued, snapshot.queued), ([1, 1, 1, 0], 3));
 
@@ -429,7 +437,7 @@ mod deadlines {
             (rejection.reason(), rejection.was_executed()),
             (Reason::DeadlineExceeded, false)
         );
-        assert_eq!(count(&limit, Refusal::Unmeetable), 1);
+        assert_eq!(count(&limit, NotAdmitted::Unmeetable), 1);
         assert!(matches!(arrive_in(&limit, &within(150 * MS)), Became::In(_)));
         assert!(
             matches!(arrive(&limit), Became::In(_)),
@@ -451,7 +459,7 @@ mod deadlines {
         let limit = used_to(100 * MS, limit(50, 0)).await;
         let tried = (0..160).filter(|_| matches!(arrive_in(&limit, &within(50 * MS)), Became::In(_)));
         assert_eq!(tried.count(), 10);
-        assert_eq!(count(&limit, Refusal::Unmeetable), 150);
+        assert_eq!(count(&limit, NotAdmitted::Unmeetable), 150);
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
@@ -484,7 +492,7 @@ mod deadlines {
         inside.pop();
         assert_eq!(sent_away(&mut late).await.unwrap().reason(), Reason::DeadlineExceeded);
         assert!(served(&mut early).await.is_some());
-        assert_eq!(count(&limit, Refusal::Unmeetable), 1);
+        assert_eq!(count(&limit, NotAdmitted::Unmeetable), 1);
     }
 
     #[tokio::test(start_paused = true, crate = "leakless")]
@@ -503,7 +511,7 @@ mod deadlines {
             "{:?}",
             start.elapsed()
         );
-        assert_eq!(count(&limit, Refusal::Unmeetable), 1);
+        assert_eq!(count(&limit, NotAdmitted::Unmeetable), 1);
         assert_eq!(limit.snapshot().queued, 0);
     }
 

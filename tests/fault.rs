@@ -241,6 +241,14 @@ async fn an_abort_is_the_upstreams_own_failure_to_all_above() {
     }
 }
 
+/// A server would make what it likes of it.
+#[tokio::test(start_paused = true, crate = "support::leakless")]
+async fn an_abort_with_a_status_that_is_no_answer_is_an_error_of_the_servers() {
+    let layer = on().rule(Rule::abort(StatusCode::EARLY_HINTS));
+    let answer = layer.layer(upstream("")).oneshot(request("/")).await.unwrap();
+    assert_eq!(answer.status(), 500);
+}
+
 #[tokio::test(start_paused = true, crate = "support::leakless")]
 async fn an_abort_is_marked_in_this_process_alone() {
     let service = on().rule(Rule::abort(UNAVAILABLE)).layer(upstream(""));

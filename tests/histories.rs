@@ -158,7 +158,7 @@ impl History {
             snapshot.queued == 0 || snapshot.in_flight >= snapshot.limit,
             "somebody waits beside a free place: {snapshot:?}"
         );
-        assert_eq!(snapshot.refused_in_all(), self.turned_away);
+        assert_eq!(snapshot.rejected_in_all(), self.turned_away);
     }
 
     async fn end(mut self) {

@@ -76,7 +76,7 @@ async fn a_limit_of_one_admits_one_over_ten_connections_and_five_routes() {
     gate.add_permits(1);
     assert_eq!(first.await.unwrap(), 200);
     until_in_flight(&limit, 0).await;
-    assert_eq!(limit.snapshot().refused_in_all(), 9);
+    assert_eq!(limit.snapshot().rejected_in_all(), 9);
 }
 
 /// A megabyte, in parts: what is one frame is handed to the transport at once.

@@ -266,7 +266,7 @@ async fn each_destination_has_a_throttle_of_its_own() {
 
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn what_a_refusal_is_is_the_users_to_say() {
-    let layer = ThrottleLayer::new().refusing(Outcome::is_failure);
+    let layer = ThrottleLayer::new().rejecting(Outcome::is_failure);
     calls(&layer, 1, 500).await;
     assert_eq!(counted(&layer.throttle()), (1, 0));
 }

@@ -318,7 +318,7 @@ async fn every_reason_is_a_status_and_a_status_its_reason() {
         assert_eq!((status.code(), status.message()), (code, reason.message()));
         assert_eq!(
             status.metadata().contains_key("grpc-retry-pushback-ms"),
-            reason.is_refusal()
+            reason.is_temporary()
         );
         assert_eq!(status.rejection(), Some(&rejection));
         assert_eq!(status.error_for_rejection().unwrap_err(), rejection);

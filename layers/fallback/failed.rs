@@ -56,7 +56,7 @@ impl When for Usual {
         }
         match failed.outcome {
             Outcome::Rejected(rejection) => {
-                rejection.reason().is_refusal() || rejection.reason() == Reason::Unreachable
+                rejection.reason().is_temporary() || rejection.reason() == Reason::Unreachable
             }
             Outcome::Failure(failure) => match failure.class {
                 Class::Http(status) => status.is_server_error(),

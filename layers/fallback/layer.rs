@@ -19,7 +19,7 @@ const BODY_LIMIT: usize = 64 << 10;
 /// | setting | default | |
 /// |---|---|---|
 /// | [`value`](Self::value), [`with`](Self::with), [`with_kept`](Self::with_kept), [`service`](Self::service), [`on_error`](Self::on_error) | one of them | where the other answer comes from |
-/// | [`when`](Self::when) | transport errors, 5xx, UNAVAILABLE, our own refusals | which calls |
+/// | [`when`](Self::when) | transport errors, 5xx, UNAVAILABLE, our own rejections for want of capacity | which calls |
 /// | [`only`](Self::only) | all | which requests |
 /// | [`idempotent`](Self::idempotent) | by method, or an `idempotency-key` | which requests another service may get, after the first may have acted |
 /// | [`body_limit`](Self::body_limit) | 64 KiB | what is kept of a body for another service |

@@ -47,13 +47,18 @@ impl Rule {
     }
 
     /// The request is not handed on, and is answered with this status, as the service within could have: the layers above take it for
-    /// a failure of that service.
+    /// a failure of that service. One of 1xx is no answer (RFC 9110, section 15.2), and is taken for 500.
     ///
     /// gRPC and Connect hear the code that goes with the status ([http-grpc-status-mapping]): UNAVAILABLE of 429, 502, 503 and 504, UNKNOWN of
     /// 500. Around a service that is not HTTP it fails with a [`Rejection`](crate::Rejection).
     ///
     /// [http-grpc-status-mapping]: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
     pub fn abort(status: StatusCode) -> Self {
+        let status = if status.is_informational() {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            status
+        };
         Self::of(Kind::Abort(Abort::Status(status)))
     }
 

@@ -94,9 +94,9 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 impl Rejection {
     /// A rejection by the layer of that name, before the request was executed.
     ///
-    /// Where the [reason](Reason::is_refusal) is want of capacity, the caller is told to come back after a second.
+    /// Where the [reason](Reason::is_temporary) is want of capacity, the caller is told to come back after a second.
     pub const fn new(reason: Reason, layer: &'static str) -> Self {
-        let retry = if reason.is_refusal() {
+        let retry = if reason.is_temporary() {
             Retry::After(DEFAULT_RETRY_AFTER)
         } else {
             Retry::Unsaid

@@ -27,8 +27,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether it is for want of capacity: a refusal that says when to come back.
-    pub const fn is_refusal(self) -> bool {
+    /// Whether it is for want of capacity, and whoever comes back later may be let in.
+    pub const fn is_temporary(self) -> bool {
         matches!(
             self,
             Self::Overloaded | Self::Shed | Self::BreakerOpen | Self::Draining | Self::Quota

@@ -35,7 +35,7 @@ pub trait Measured {
 
 /// What stands differently with each destination, measured for each: the destination's name is the attribute `target`.
 ///
-/// Without it, all destinations are measured together. Use it where the names are your own, a list of upstreams say: for a client that
+/// Without it, all destinations of a breaker and of a throttle are measured together. Use it where the names are your own, a list of upstreams say: for a client that
 /// calls whatever it is told to, every authority would become a value.
 #[derive(Clone, Copy, Debug)]
 pub struct ByDestination<T>(pub T);

@@ -11,7 +11,7 @@ use crate::{
 /// Why a concurrency limit turned a request away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum NotAdmitted {
     /// The limit is reached, and so is the queue's length.
     Full,
     /// It gave its place in the queue to somebody more critical, or to somebody later where the queue has been standing.
@@ -22,7 +22,7 @@ pub enum Refusal {
     Unmeetable,
 }
 
-impl Refusal {
+impl NotAdmitted {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Full, Self::Evicted, Self::Overdue, Self::Unmeetable];
 
@@ -61,7 +61,7 @@ impl Refusal {
 pub(super) struct Counts {
     queued: AtomicU64,
     tight: AtomicU64,
-    refused: [[AtomicU64; Refusal::ALL.len()]; Criticality::ALL.len()],
+    rejected: [[AtomicU64; NotAdmitted::ALL.len()]; Criticality::ALL.len()],
 }
 
 impl Counts {
@@ -74,8 +74,8 @@ impl Counts {
         self.tight.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn refused(&self, band: Criticality, why: Refusal) {
-        self.refused[band as usize][why as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn rejected(&self, band: Criticality, why: NotAdmitted) {
+        self.rejected[band as usize][why as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -83,7 +83,7 @@ impl Counts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) queued: u64,
-    refused: [[u64; Refusal::ALL.len()]; Criticality::ALL.len()],
+    rejected: [[u64; NotAdmitted::ALL.len()]; Criticality::ALL.len()],
 }
 
 impl Totals {
@@ -91,21 +91,26 @@ impl Totals {
         let mut totals = Self::default();
         for counts in shards {
             totals.queued += counts.queued.load(Ordering::Relaxed);
-            for (totals, counts) in totals.refused.iter_mut().flatten().zip(counts.refused.iter().flatten()) {
+            for (totals, counts) in totals
+                .rejected
+                .iter_mut()
+                .flatten()
+                .zip(counts.rejected.iter().flatten())
+            {
                 *totals += counts.load(Ordering::Relaxed);
             }
         }
         totals
     }
 
-    pub(super) fn refused(&self, band: Criticality, why: Refusal) -> u64 {
-        self.refused[band as usize][why as usize]
+    pub(super) fn rejected(&self, band: Criticality, why: NotAdmitted) -> u64 {
+        self.rejected[band as usize][why as usize]
     }
 
     /// For want of room.
     pub(super) fn crowded_out(&self) -> u64 {
-        let whys = [Refusal::Full, Refusal::Evicted, Refusal::Overdue];
-        let of = |band: &[u64; Refusal::ALL.len()]| whys.iter().map(|why| band[*why as usize]).sum::<u64>();
-        self.refused.iter().map(of).sum()
+        let whys = [NotAdmitted::Full, NotAdmitted::Evicted, NotAdmitted::Overdue];
+        let of = |band: &[u64; NotAdmitted::ALL.len()]| whys.iter().map(|why| band[*why as usize]).sum::<u64>();
+        self.rejected.iter().map(of).sum()
     }
 }

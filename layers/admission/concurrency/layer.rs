@@ -40,7 +40,7 @@ pub struct ConcurrencyLimitLayer<M = Http> {
 }
 
 impl ConcurrencyLimitLayer {
-    /// So many at a time, always. 0 rejects all.
+    /// So many at a time, always. 0 rejects all, at once.
     pub fn new(limit: usize) -> Self {
         Self::with_law(Fixed(limit))
     }

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    HoldUntil, Permit, Refusal, Waiting,
+    HoldUntil, NotAdmitted, Permit, Waiting,
     counts::{Counts, Totals},
     gate::{Entry, Gate},
     meter::{Meter, Reading},
@@ -78,7 +78,8 @@ impl ConcurrencyLimit {
 
     /// Sets the limit, whatever its law says; with `None`, leaves it to its law again.
     ///
-    /// What is in flight beyond a lower limit goes on, and nothing new is let in until there is room. 0 lets nothing in.
+    /// What is in flight beyond a lower limit goes on, and nothing new is let in until there is room. With 0 whoever
+    /// comes is rejected at once, and who waits already goes on waiting.
     pub fn set(&self, limit: Option<usize>) {
         let Handle { shared, number: home } = &**self.homes.here();
         shared.meter.overrule(limit);
@@ -105,14 +106,14 @@ impl Admit for ConcurrencyLimit {
             && deadline.saturating_duration_since(arrival.now()) < shared.meter.routes.slowest()
             && !shared.can_meet(deadline, arrival, *home)
         {
-            return shared.refuse(handle, arrival, Refusal::Unmeetable);
+            return shared.reject(handle, arrival, NotAdmitted::Unmeetable);
         }
         match shared.gate.enter(*home) {
             Taken::Held(count) if !shared.meter.times(count) => {
                 Decision::Now(Permit::new(handle.clone(), RouteKey::OTHER, None))
             }
             Taken::Held(_) => shared.timed(handle, arrival),
-            Taken::None if !shared.gate.has_queue() => shared.full(handle, arrival),
+            Taken::None if !shared.gate.has_queue() || shared.gate.limit() == 0 => shared.full(handle, arrival),
             Taken::None | Taken::Awaited => shared.line_up(handle, arrival),
         }
     }
@@ -135,7 +136,7 @@ impl Shared {
             return self.timed(handle, arrival);
         }
         self.meter.saw(self.gate.limit());
-        self.refuse(handle, arrival, Refusal::Full)
+        self.reject(handle, arrival, NotAdmitted::Full)
     }
 
     #[cold]
@@ -155,12 +156,12 @@ impl Shared {
                 let wait = Waiting::new(handle.clone(), place, (band, route), now, latest);
                 Decision::Wait(Queued::new(wait))
             }
-            Entry::Full => self.refuse(handle, arrival, Refusal::Full),
+            Entry::Full => self.reject(handle, arrival, NotAdmitted::Full),
         }
     }
 
-    fn refuse(&self, handle: &Handle, arrival: &Arrival<'_>, why: Refusal) -> Decision<Permit, Queued<Waiting>> {
-        self.counts(handle.number).refused(arrival.criticality(), why);
+    fn reject(&self, handle: &Handle, arrival: &Arrival<'_>, why: NotAdmitted) -> Decision<Permit, Queued<Waiting>> {
+        self.counts(handle.number).rejected(arrival.criticality(), why);
         Decision::No(why.rejection())
     }
 

@@ -61,7 +61,7 @@ mod sync;
 mod wait;
 
 pub use self::{
-    counts::Refusal,
+    counts::NotAdmitted,
     law::{Adaptive, Aimd, Fixed, Limit, RouteWindow, Span, Window},
     layer::{ConcurrencyLimitLayer, HoldUntil},
     limit::ConcurrencyLimit,

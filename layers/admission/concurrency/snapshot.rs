@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ConcurrencyLimit, Refusal, counts::Totals, gate::Standing};
+use super::{ConcurrencyLimit, NotAdmitted, counts::Totals, gate::Standing};
 use crate::{
     context::Criticality,
     telemetry::{Measured, Report, instruments},
@@ -43,13 +43,13 @@ impl ConcurrencySnapshot {
     }
 
     /// How many of this criticality were turned away for this, since the limit was made.
-    pub fn refused(&self, band: Criticality, why: Refusal) -> u64 {
-        self.totals.refused(band, why)
+    pub fn rejected(&self, band: Criticality, why: NotAdmitted) -> u64 {
+        self.totals.rejected(band, why)
     }
 
     /// How many were turned away in all, since the limit was made.
-    pub fn refused_in_all(&self) -> u64 {
-        let of = |band| Refusal::ALL.map(|why| self.refused(band, why)).iter().sum::<u64>();
+    pub fn rejected_in_all(&self) -> u64 {
+        let of = |band| NotAdmitted::ALL.map(|why| self.rejected(band, why)).iter().sum::<u64>();
         Criticality::ALL.into_iter().map(of).sum()
     }
 }
@@ -63,9 +63,9 @@ impl Measured for ConcurrencyLimit {
         for band in Criticality::ALL {
             let banded = [("name", name), ("band", band.as_str())];
             instruments::LIMIT_QUEUED.count(now.queued_in(band) as u64, &banded, report);
-            for why in Refusal::ALL {
+            for why in NotAdmitted::ALL {
                 let attributes = [("name", name), ("band", band.as_str()), ("reason", why.as_str())];
-                instruments::LIMIT_REJECTED.count(now.refused(band, why), &attributes, report);
+                instruments::LIMIT_REJECTED.count(now.rejected(band, why), &attributes, report);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use pin_project::{pin_project, pinned_drop};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Permit, counts::Refusal, limit::Handle, queue::Fate, routes::RouteKey};
+use super::{Permit, counts::NotAdmitted, limit::Handle, queue::Fate, routes::RouteKey};
 use crate::{
     context::Criticality,
     rejection::Rejection,
@@ -100,10 +100,10 @@ impl Future for Waiting {
             fate => {
                 let is_late = this.latest.is_some_and(|latest| latest <= now);
                 let why = match fate {
-                    Fate::Waiting if is_late => Refusal::Unmeetable,
-                    fate => Refusal::of(fate),
+                    Fate::Waiting if is_late => NotAdmitted::Unmeetable,
+                    fate => NotAdmitted::of(fate),
                 };
-                shared.counts(*home).refused(*this.band, why);
+                shared.counts(*home).rejected(*this.band, why);
                 Err(why.rejection())
             }
         })

@@ -19,7 +19,7 @@ use crate::{
 /// | [`keys`](Self::keys) | 1,000 | how many destinations are remembered |
 /// | [`k`](Self::k), [`k_for`](Self::k_for) | 2, 1.5, 1.1 | how much more than it accepts a destination is asked |
 /// | [`window`](Self::window) | 2 min | how far back it looks |
-/// | [`refusing`](Self::refusing) | as [here](super#what-is-a-refusal) | what a refusal is |
+/// | [`rejecting`](Self::rejecting) | as [here](super#what-is-a-refusal) | what a refusal is |
 ///
 /// State is shared by all services made from a layer and its clones, unless [`per_service`](Self::per_service). A setting makes a new
 /// throttle: use it before [`throttle`](Self::throttle) and before the layer is cloned. `poll_ready` is the inner service's.
@@ -103,8 +103,8 @@ impl<M> ThrottleLayer<M> {
     /// What a refusal is, instead of [ours](super#what-is-a-refusal). All else is accepted. It is not asked of what was cancelled, or
     /// rejected by another of our layers below.
     #[must_use]
-    pub fn refusing(self, refusing: impl Fn(&Outcome) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.refusing = Some(Arc::new(refusing)))
+    pub fn rejecting(self, rejecting: impl Fn(&Outcome) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.rejecting = Some(Arc::new(rejecting)))
     }
 
     /// Each service made from the layer has a throttle of its own. Then there is no one [`throttle`](Self::throttle) to look at.
@@ -117,7 +117,7 @@ impl<M> ThrottleLayer<M> {
     }
 
     /// Around a service that is not HTTP: a rejection is an error, `S::Error: From<Rejection>`, and every other error a
-    /// refusal, unless [`refusing`](Self::refusing) says otherwise.
+    /// refusal, unless [`rejecting`](Self::rejecting) says otherwise.
     pub fn typed(self) -> ThrottleLayer<Typed> {
         ThrottleLayer {
             throttle: self.throttle,

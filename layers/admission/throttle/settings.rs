@@ -17,14 +17,14 @@ const WINDOW: Duration = Duration::from_secs(120);
 const K: f64 = 2.0;
 
 /// What the user takes for a refusal.
-type Refusing = dyn Fn(&Outcome) -> bool + Send + Sync;
+type Rejecting = dyn Fn(&Outcome) -> bool + Send + Sync;
 
 /// What the user chose.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) ks: [f64; Criticality::ALL.len()],
     pub(super) window: Duration,
-    pub(super) refusing: Option<Arc<Refusing>>,
+    pub(super) rejecting: Option<Arc<Rejecting>>,
     pub(super) each: Option<Each>,
 }
 
@@ -54,10 +54,10 @@ impl Settings {
     /// What the destination made of a call that ended like this.
     #[inline]
     pub(super) fn verdict(&self, outcome: &Outcome) -> Verdict {
-        match (outcome, &self.refusing) {
+        match (outcome, &self.rejecting) {
             (Outcome::Cancelled(_), _) => Verdict::None,
             (Outcome::Rejected(rejection), _) if rejection.reason() != Reason::Unreachable => Verdict::None,
-            (_, Some(refusing)) if refusing(outcome) => Verdict::Refused,
+            (_, Some(rejecting)) if rejecting(outcome) => Verdict::Refused,
             (_, None) if is_refusal(outcome) => Verdict::Refused,
             _ => Verdict::Accepted,
         }
@@ -90,7 +90,7 @@ impl Default for Settings {
         let mut this = Self {
             ks: [K; Criticality::ALL.len()],
             window: WINDOW,
-            refusing: None,
+            rejecting: None,
             each: None,
         };
         this.set_k(K);
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn the_user_knows_better() {
         let settings = Settings {
-            refusing: Some(Arc::new(|outcome| *outcome == Outcome::failure(Class::Body))),
+            rejecting: Some(Arc::new(|outcome| *outcome == Outcome::failure(Class::Body))),
             ..Settings::default()
         };
         assert_eq!(settings.verdict(&Outcome::failure(Class::Body)), Verdict::Refused);
