@@ -7,7 +7,12 @@
 //! BUTTRESS_DEPARTURES=100000 cargo test --release --all-features --test disconnects -- --nocapture
 //! ```
 //!
-//! How long the work at the bottom went on after its caller had left is printed. Nothing else would end it: all have an hour.
+//! How long the work at the bottom went on after its caller had left is printed. Nothing else would end it: all have an hour. With all the
+//! callers at once it says how busy the machine is; that of one caller at a time is what a departure takes through three tiers:
+//!
+//! ```text
+//! BUTTRESS_CALLERS=1 cargo test --release --all-features --test disconnects -- --nocapture --test-threads=1
+//! ```
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test may")]
 
 #[path = "disconnects/house.rs"]
@@ -24,12 +29,18 @@ use support::{Connection, Version, get, grpc, soon, tier::Wire};
 use tokio::{task::JoinSet, time::Instant};
 
 /// At a time, on each wire.
-const CALLERS: usize = 16;
+fn callers() -> usize {
+    asked("BUTTRESS_CALLERS").unwrap_or(16)
+}
 
 /// Of all wires.
 fn departures() -> usize {
-    let asked = std::env::var("BUTTRESS_DEPARTURES").ok();
-    asked.map_or(3_000, |asked| asked.parse().expect("a number of departures"))
+    asked("BUTTRESS_DEPARTURES").unwrap_or(3_000)
+}
+
+fn asked(name: &str) -> Option<usize> {
+    let asked = std::env::var(name).ok()?;
+    Some(asked.parse().expect("a number"))
 }
 
 /// One caller's requests, one after the other: each is answered, or left in the middle.
@@ -42,12 +53,12 @@ struct Caller {
 impl Caller {
     /// Its requests by their numbers, which are no other's.
     fn numbers(&self) -> impl Iterator<Item = usize> + use<> {
-        (self.number..self.books.requests()).step_by(CALLERS)
+        (self.number..self.books.requests()).step_by(callers())
     }
 
     /// Makes a call, and leaves it when it is time to.
     async fn call<A: std::fmt::Debug>(&self, number: usize, call: impl Future<Output = A>) -> Option<A> {
-        if !Plan::of(number / CALLERS).leaves() {
+        if !Plan::of(number / callers()).leaves() {
             return Some(soon(call).await);
         }
         tokio::select! {
@@ -65,7 +76,7 @@ impl Caller {
             let mut request = get(self.first, "/");
             request.headers_mut().insert("x-number", number.into());
             // On HTTP/1 who leaves takes the connection along.
-            let answer = match (kept.shared(), Plan::of(number / CALLERS).leaves()) {
+            let answer = match (kept.shared(), Plan::of(number / callers()).leaves()) {
                 (Some(mut shared), _) => self.call(number, shared.send(request)).await,
                 (None, true) => {
                     let mut alone = Connection::open(self.first, version).await;
@@ -104,24 +115,25 @@ async fn on_grpc() {
 }
 
 async fn nothing_is_left(wire: Wire) {
-    let requests = (departures() * 2 / 3).next_multiple_of(CALLERS * Plan::ALL.len());
-    let books = Books::new(requests, CALLERS);
+    let at_once = callers();
+    let requests = (departures() * 2 / 3).next_multiple_of(at_once * Plan::ALL.len());
+    let books = Books::new(requests, at_once);
     let house = House::build(wire, &books).await;
-    let mut callers = JoinSet::new();
+    let mut calls = JoinSet::new();
     let start = Instant::now();
-    for number in 0..CALLERS {
+    for number in 0..at_once {
         let caller = Caller {
             first: house.first(),
             books: books.clone(),
             number,
         };
         match wire {
-            Wire::Http1 => callers.spawn(caller.http(Version::Http1)),
-            Wire::Http2 => callers.spawn(caller.http(Version::Http2)),
-            Wire::Grpc => callers.spawn(caller.grpc()),
+            Wire::Http1 => calls.spawn(caller.http(Version::Http1)),
+            Wire::Http2 => calls.spawn(caller.http(Version::Http2)),
+            Wire::Grpc => calls.spawn(caller.grpc()),
         };
     }
-    while let Some(done) = callers.join_next().await {
+    while let Some(done) = calls.join_next().await {
         done.unwrap();
     }
     soon(books.all_have_ended()).await;

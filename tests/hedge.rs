@@ -8,14 +8,20 @@ mod ledger;
 #[path = "support/script.rs"]
 mod script;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use buttress::{
     BoxError, Cancelled, ConcurrencyLimitLayer, Context, HedgeLayer, RetryLayer, body::replay::Replay, budget::Budget,
     outcome::Hint, testing::leak,
 };
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Channel, Full};
 use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt};
@@ -304,6 +310,37 @@ async fn nothing_is_sent_in_vain() {
     assert_eq!(hedge.budgets().snapshot()[0].1.granted, 0);
 }
 
+/// The task of a transport that has the body hears of the end a moment after the caller.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn a_body_that_comes_back_after_the_error_is_sent_again() {
+    for (moment, sent_again) in [(3 * MS, true), (1_500 * MS, false)] {
+        let hedge = HedgeLayer::after(10 * MS);
+        let first = Arc::new(AtomicBool::new(true));
+        let transport = tower::service_fn(move |request: Request<Replay<Channel<Bytes, BoxError>>>| {
+            let first = first.swap(false, Ordering::Relaxed);
+            async move {
+                if first {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(moment).await;
+                        drop(request);
+                    });
+                    return Err(BoxError::from("reset"));
+                }
+                Ok(Response::new(Full::new(
+                    request.into_body().collect().await?.to_bytes(),
+                )))
+            }
+        });
+        let (mut send, body) = Channel::new(8);
+        send.send_data("whole".into()).await.unwrap();
+        drop(send);
+        let request = Request::put("/").body(body).unwrap();
+        let answer = hedge.layer(transport).oneshot(request).await;
+        assert_eq!(answer.is_ok(), sent_again, "after {moment:?}");
+        tokio::time::sleep(1_000 * MS).await;
+    }
+}
+
 #[tokio::test(start_paused = true, crate = "leakless")]
 async fn the_delay_is_the_quantile_of_the_destination() {
     let hedge = HedgeLayer::quantile(0.95);
@@ -390,7 +427,7 @@ fn winners_and_losers_leave_nothing() {
             if hangs {
                 std::future::pending::<()>().await;
             }
-            Ok::<_, BoxError>(http::Response::new(Full::<Bytes>::from("second")))
+            Ok::<_, BoxError>(Response::new(Full::<Bytes>::from("second")))
         };
         let client = HedgeLayer::after(MS).layer(tower::service_fn(upstream));
         let response = client.clone().oneshot(get()).await.unwrap();

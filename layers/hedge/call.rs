@@ -46,6 +46,8 @@ pub(super) enum Next {
     /// When the timer says so.
     Timed,
     Now,
+    /// When the attempt that failed lets go of the body, or the timer says that it does not.
+    Back,
     Never,
 }
 
@@ -115,6 +117,13 @@ where
         let remaining = Work::current().remaining();
         let fits = remaining.is_none_or(|remaining| remaining > wait.saturating_add(bounds.floor));
         (wait <= bounds.hint_cap && fits).then_some(wait)
+    }
+
+    /// Whether an attempt still has the body. One that failed may have it a moment longer: the transport's task for it may be another.
+    pub(super) fn has_body(&self, cx: &mut Context<'_>) -> bool {
+        self.again
+            .as_ref()
+            .is_some_and(|again| again.body.poll_back(cx).is_pending())
     }
 
     /// Starts another attempt, if all allows it. What is at hand of one that failed is then let go, as the last failure is the answer:

@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -28,6 +29,9 @@ use crate::{
     rejection::Protocol,
     retry::{Again, Ending, Paid},
 };
+
+/// How long the body of an attempt that failed is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The response future of [`Hedge`](super::Hedge). Dropping it ends all attempts.
 #[pin_project]
@@ -170,6 +174,26 @@ where
                 && let Some(timer) = this.timer.as_mut().as_pin_mut()
                 && timer.poll(cx).is_ready()
             {
+                this.request.next = Next::Now;
+            }
+            let waits_for_nobody = this.first.is_none() && this.hedges.is_empty();
+            if this.request.next == Next::Now
+                && waits_for_nobody
+                && matches!(this.at_hand, Some(Err(_)))
+                && this.request.has_body(cx)
+            {
+                this.timer.set(Some(sleep(PATIENCE)));
+                this.request.next = Next::Back;
+            }
+            if this.request.next == Next::Back {
+                let is_over = this
+                    .timer
+                    .as_mut()
+                    .as_pin_mut()
+                    .is_none_or(|timer| timer.poll(cx).is_ready());
+                if !is_over && this.request.has_body(cx) {
+                    return Poll::Pending;
+                }
                 this.request.next = Next::Now;
             }
             if this.request.next == Next::Now {
