@@ -190,7 +190,7 @@ async fn a_call_is_judged_at_the_end_of_its_body() {
     }
     assert_eq!(state(&layer.breaker()), CircuitState::Open);
 
-    // A body that nobody reads is no evidence, and neither is the rest of one that breaks: that one is a failure.
+    // One that breaks is a failure. But who does not read so far finds a good answer.
     let broken = BreakerLayer::new();
     let service = broken.layer(service_fn(|_| {
         let frames = futures_util::stream::iter([
@@ -201,14 +201,43 @@ async fn a_call_is_judged_at_the_end_of_its_body() {
             frames,
         ))))
     }));
-    for _ in 0..30 {
+    for _ in 0..20 {
         drop(service.clone().oneshot(get()).await.unwrap());
     }
-    assert_eq!(broken.breaker().snapshot().calls, 0);
+    let snapshot = broken.breaker().snapshot();
+    assert_eq!((snapshot.calls, snapshot.failures), (20, 0));
     for _ in 0..20 {
         call(&service, get()).await;
     }
     assert_eq!(state(&broken.breaker()), CircuitState::Open);
+}
+
+/// Whoever asks for the status alone: else only what fails at its head would be evidence, and two in a hundred would open it.
+#[tokio::test(start_paused = true, crate = "leakless")]
+async fn good_answers_are_evidence_though_nobody_reads_their_bodies() {
+    let layer = BreakerLayer::new();
+    let number = Cell::new(0);
+    let service = layer.layer(service_fn(|_| {
+        number.set(number.get() + 1);
+        let frames = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
+        let mut response = Response::new(http_body_util::StreamBody::new(frames));
+        if number.get() % 50 == 0 {
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        ready(Ok::<_, Infallible>(response))
+    }));
+    for _ in 0..2_000 {
+        let (head, _body) = service.clone().oneshot(get()).await.unwrap().into_parts();
+        assert_ne!(head.status, 503);
+    }
+    // Of gRPC it is not known whether it was good.
+    let unread = BreakerLayer::new();
+    let service = unread.layer(service_fn(|_| ready(Ok::<_, Infallible>(grpc_answer("0")))));
+    for _ in 0..20 {
+        let request = Request::post("/pkg.Service/Method").header("content-type", "application/grpc");
+        drop(service.clone().oneshot(request.body(()).unwrap()).await.unwrap());
+    }
+    assert_eq!(unread.breaker().snapshot().calls, 0);
 }
 
 fn grpc_answer(code: &'static str) -> Response<Body> {

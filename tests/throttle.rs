@@ -105,6 +105,21 @@ async fn the_locally_rejected_are_requests_too() {
 }
 
 #[tokio::test(start_paused = true, crate = "leakless")]
+async fn good_answers_were_accepted_though_nobody_reads_their_bodies() {
+    let layer = ThrottleLayer::new();
+    let service = layer.layer(service_fn(|_| {
+        let frames = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
+        ready(Ok::<_, Infallible>(Response::new(http_body_util::StreamBody::new(
+            frames,
+        ))))
+    }));
+    for _ in 0..20 {
+        drop(service.clone().oneshot(get()).await.unwrap());
+    }
+    assert_eq!(counted(&layer.throttle()), (20, 20));
+}
+
+#[tokio::test(start_paused = true, crate = "leakless")]
 async fn a_few_refusals_are_no_evidence() {
     for _ in 0..20 {
         let layer = ThrottleLayer::new();

@@ -59,6 +59,7 @@ impl<S: Settle> Classified<S> {
             status: response.status(),
             headers: response.headers_mut(),
             streams: length != Some(0),
+            is_success: so_far.as_ref().is_some_and(Outcome::is_success),
         });
         if length == Some(0) {
             settle.settle(so_far.unwrap_or(Outcome::failure(Class::MissingStatus)));
@@ -187,10 +188,15 @@ fn of_error(error: &BoxError, class: Class) -> Outcome {
     Outcome::failure(class)
 }
 
+/// Whether this status speaks against whoever answered.
+#[inline]
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429)
+}
+
 #[inline]
 fn of_http(status: StatusCode, headers: &HeaderMap) -> Outcome {
-    let failed = status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429);
-    if !failed {
+    if !is_failure(status) {
         return Outcome::Success;
     }
     Outcome::Failure(Failure {

@@ -38,6 +38,7 @@ mod tests;
 
 use http::{HeaderMap, StatusCode};
 
+use self::classify::is_failure;
 pub(crate) use self::classify::{Held, SoFar, of_any, of_head, of_rejection, wall_clock};
 #[cfg(feature = "reqwest")]
 pub(crate) use self::delivery::Unconnected;
@@ -116,6 +117,15 @@ impl Outcome {
         matches!(self, Self::Failure(_))
     }
 
+    /// As whoever judges the other side takes it: a good answer that nobody read to its end was a good answer.
+    #[inline]
+    pub(crate) fn of_unread(self, was_good: bool) -> Self {
+        match self {
+            Self::Cancelled(_) if was_good => Self::Success,
+            outcome => outcome,
+        }
+    }
+
     /// The outcome as a metric's attribute has it: `success`, `failure`, `rejected`, `cancelled`.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -137,15 +147,18 @@ pub struct Answer<'a> {
     pub headers: &'a mut HeaderMap,
     /// Whether a body is still to come. If not, the outcome follows at once.
     pub streams: bool,
+    /// Whether it is a success as far as the head tells. Of gRPC with its status in trailers nothing is known yet: no.
+    pub is_success: bool,
 }
 
 impl<'a> Answer<'a> {
-    /// A head on its way out. The engine makes it; a test of a policy may, too.
+    /// A head on its way out, of plain HTTP. The engine makes it; a test of a policy may, too.
     pub fn new(status: StatusCode, headers: &'a mut HeaderMap, streams: bool) -> Self {
         Self {
             status,
             headers,
             streams,
+            is_success: !is_failure(status),
         }
     }
 }

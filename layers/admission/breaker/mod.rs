@@ -60,8 +60,8 @@
 //! | failure | [`Outcome::Failure`]: HTTP 5xx, 408, 421, 425; gRPC UNKNOWN, `DEADLINE_EXCEEDED`, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, `DATA_LOSS`, no status; an error; a body that breaks |
 //! | failure | a [`TimeoutLayer`](crate::TimeoutLayer) below gave up waiting, or one of us found it unreachable |
 //! | neither | over a quota: HTTP 429, gRPC `RESOURCE_EXHAUSTED` |
-//! | neither | rejected by another of our layers below, deadlines included; cancelled |
-//! | success | all else |
+//! | neither | rejected by another of our layers below, deadlines included; cancelled before its answer |
+//! | success | all else; a good answer of which nobody read the body, too (gRPC's is not known before its end: neither) |
 //!
 //! A quota is the caller's, not the destination's health: to open would turn "fewer, please" into an outage of all that
 //! is within it, while a success would hide that all that *is* let through fails, where a gateway counts quotas in front of a dead

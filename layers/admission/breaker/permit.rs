@@ -35,7 +35,8 @@ pub struct BreakerPermit {
     timing: Timing,
 }
 
-/// How long the call took to its head, where that matters: in one word, as a permit is carried through every layer above.
+/// How long the call took to its head, where that matters, and whether that was good: in one word, as a permit is carried through every
+/// layer above.
 #[derive(Clone, Copy)]
 struct Timing(u64);
 
@@ -96,7 +97,8 @@ impl Timing {
     const NO: Self = Self(0);
     const SINCE: u64 = 1;
     const TOOK: u64 = 2;
-    const KINDS: u32 = 2;
+    const GOOD: u64 = 4;
+    const KINDS: u32 = 3;
 
     const fn since(nanos: u64) -> Self {
         Self(nanos << Self::KINDS | Self::SINCE)
@@ -109,7 +111,16 @@ impl Timing {
 
     const fn stop(self, nanos: u64) -> Self {
         let took = nanos.saturating_sub(self.0 >> Self::KINDS);
-        Self(took << Self::KINDS | Self::TOOK)
+        Self(took << Self::KINDS | Self::TOOK | self.0 & Self::GOOD)
+    }
+
+    const fn good(self) -> Self {
+        Self(self.0 | Self::GOOD)
+    }
+
+    #[inline]
+    const fn is_good(self) -> bool {
+        self.0 & Self::GOOD != 0
     }
 
     #[inline]
@@ -123,13 +134,17 @@ impl Timing {
 
 impl Settle for BreakerPermit {
     #[inline]
-    fn answered(&mut self, _: &mut Answer<'_>) {
+    fn answered(&mut self, answer: &mut Answer<'_>) {
         self.stop();
+        if answer.is_success {
+            self.timing = self.timing.good();
+        }
     }
 
     #[inline]
     fn settle(mut self, outcome: Outcome) {
         self.stop();
+        let outcome = outcome.of_unread(self.timing.is_good());
         let evidence = self.held.rules.evidence(&outcome, self.timing.took());
         self.end(evidence);
     }

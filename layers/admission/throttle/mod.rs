@@ -52,7 +52,7 @@
 //! # What is a refusal
 //!
 //! HTTP 429 and 503; gRPC `RESOURCE_EXHAUSTED` and UNAVAILABLE; no answer at all: an error, or one of ours that found it unreachable.
-//! Every other answer was accepted, a failure too: the destination did the work. What was cancelled, or rejected
+//! Every other answer was accepted, a failure too: the destination did the work. What was cancelled before its answer, or rejected
 //! by another of our layers below, is not counted.
 //!
 //! # Limits

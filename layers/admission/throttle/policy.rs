@@ -11,7 +11,7 @@ use crate::{
     admission::{Admit, Arrival, Decision, Never},
     context::home::{Home, Homes, homes},
     destination::{Destinations, Seat, Tenant},
-    outcome::{Outcome, Settle},
+    outcome::{Answer, Outcome, Settle},
     rejection::{Reason, Rejection},
 };
 
@@ -48,7 +48,9 @@ enum Held {
 #[must_use = "a permit that is dropped is not counted"]
 pub struct ThrottlePermit {
     held: Held,
-    home: usize,
+    /// Together a word, as a permit is carried through every layer above.
+    home: u32,
+    was_good: bool,
 }
 
 impl Throttle {
@@ -193,16 +195,26 @@ impl Deref for Held {
 impl ThrottlePermit {
     #[inline]
     fn new(held: Held, home: usize) -> Self {
-        Self { held, home }
+        Self {
+            held,
+            // Homes are as many as there are threads, about.
+            home: u32::try_from(home).unwrap_or(0),
+            was_good: false,
+        }
     }
 }
 
 impl Settle for ThrottlePermit {
     #[inline]
+    fn answered(&mut self, answer: &mut Answer<'_>) {
+        self.was_good = answer.is_success;
+    }
+
+    #[inline]
     fn settle(self, outcome: Outcome) {
-        let verdict = self.held.settings.verdict(&outcome);
+        let verdict = self.held.settings.verdict(&outcome.of_unread(self.was_good));
         if verdict != Verdict::None && self.held.is_current() {
-            self.held.odds.settle(self.home, verdict);
+            self.held.odds.settle(self.home as usize, verdict);
         }
     }
 }
