@@ -16,8 +16,9 @@ use std::{
 
 use axum::{Router, body::Body, handler::Handler, routing::get};
 use buttress::{
-    BreakerLayer, CancelLayer, ConcurrencyLimitLayer, CriticalityLayer, DeadlineLayer, ObserveLayer,
-    PropagateCriticalityLayer, PropagateDeadlineLayer, RetryLayer, ShieldLayer, ThrottleLayer, TimeoutLayer,
+    BreakerLayer, CancelLayer, ConcurrencyLimitLayer, CriticalityLayer, DeadlineLayer, FallbackLayer, FaultLayer,
+    ObserveLayer, PropagateCriticalityLayer, PropagateDeadlineLayer, RetryLayer, ShieldLayer, ThrottleLayer,
+    TimeoutLayer,
     observe::Ended,
     optional,
     rejection::{Render, RenderLayer},
@@ -25,7 +26,7 @@ use buttress::{
     tonic::TransportLayer as TonicLayer,
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use hyper::body::Incoming;
 use support::{
@@ -34,7 +35,7 @@ use support::{
 };
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic_health::{pb::health_client::HealthClient, server::health_reporter};
-use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -93,6 +94,23 @@ fn in_axum_the_error_stays_infallible() {
         .route_service("/handler", handled.with_state(()))
         .route_layer(server())
         .layer(server());
+}
+
+/// tower-http's layers that answer by themselves want a default of the body: its timeout, CORS.
+#[tokio::test(start_paused = true, crate = "support::leakless")]
+async fn outside_of_ours_one_may_stand_that_wants_a_default_of_the_body() {
+    let timeout = tower_http::timeout::TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONG / 2);
+    let all = ServiceBuilder::new()
+        .layer(timeout)
+        .layer(optional(Some(DeadlineLayer::new(LONG))))
+        .layer(FallbackLayer::value(Response::new(Bytes::new())))
+        .layer(FaultLayer::new())
+        .layer(buttress::server(LONG));
+    let app: Router = Router::new()
+        .route("/", get(std::future::pending::<&'static str>))
+        .layer(all);
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    assert_eq!(app.oneshot(request).await.unwrap().status(), 408);
 }
 
 async fn hello_axum() -> &'static str {

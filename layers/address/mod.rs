@@ -132,7 +132,7 @@ impl ClientAddress {
         self
     }
 
-    /// How the socket's address is found, instead of as a [`PeerAddress`] in the extensions, or as axum's `ConnectInfo<SocketAddr>`
+    /// How the socket's address is found, instead of as a [`PeerAddress`] in the extensions, or as axum's `ConnectInfo` of one or of a `SocketAddr`
     /// (feature `axum`).
     #[must_use]
     pub fn peer(mut self, peer: impl Fn(Head<'_>) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
@@ -179,8 +179,9 @@ fn peer(extensions: &Extensions) -> Option<IpAddr> {
     #[cfg(feature = "axum")]
     let peer = peer.or_else(|| {
         use axum::extract::ConnectInfo;
-        let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
-        Some(address.ip())
+        let ours = extensions.get().map(|ConnectInfo(PeerAddress(address))| address);
+        let axums = || extensions.get().map(|ConnectInfo(address)| address);
+        ours.or_else(axums).map(SocketAddr::ip)
     });
     peer
 }

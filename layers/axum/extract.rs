@@ -65,7 +65,8 @@ pub struct ClientIp(pub IpAddr);
 ///
 /// - 400 where [proxies are trusted](ClientAddress::trusted_hops): the request did not come through them.
 /// - 500 where the socket is: the server does not tell its peers' addresses. [`Lifecycle::serve`](crate::Lifecycle::serve) does, and `axum::serve`
-///   with `into_make_service_with_connect_info::<SocketAddr>()`.
+///   with `into_make_service_with_connect_info::<SocketAddr>()`, or `::<PeerAddress>()` where it has a
+///   [listener](crate::Lifecycle::listener) of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownClient {
     proxied: bool,

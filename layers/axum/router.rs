@@ -119,7 +119,14 @@ where
 }
 
 async fn connect_info(mut request: Request) -> Request {
-    let peer = request.extensions().get().map(|PeerAddress(address)| *address);
+    let by_process = request.extensions().get().map(|PeerAddress(address)| *address);
+    let by_listener = || {
+        request
+            .extensions()
+            .get()
+            .map(|ConnectInfo(PeerAddress(address))| *address)
+    };
+    let peer = by_process.or_else(by_listener);
     let told = request.extensions().get::<ConnectInfo<SocketAddr>>().is_some();
     if let Some(peer) = peer.filter(|_| !told) {
         request.extensions_mut().insert(ConnectInfo(peer));

@@ -34,6 +34,13 @@ impl<B> Reply<B> {
     }
 }
 
+/// Empty, as middleware makes one that answers by itself.
+impl<B> Default for Reply<B> {
+    fn default() -> Self {
+        Self::ours(Bytes::new())
+    }
+}
+
 impl<B> Body for Reply<B>
 where
     B: Body<Data = Bytes>,

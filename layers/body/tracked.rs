@@ -164,6 +164,17 @@ where
     }
 }
 
+/// One that nobody watches, as middleware makes one that answers by itself.
+impl<B: Default, W: Watch> Default for Tracked<B, W> {
+    fn default() -> Self {
+        Self {
+            watch: Told(None),
+            left: None,
+            inner: B::default(),
+        }
+    }
+}
+
 impl<B, W: Watch> fmt::Debug for Tracked<B, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracked")

@@ -126,6 +126,13 @@ impl<B> DeadlineBody<B> {
     }
 }
 
+/// Empty, as middleware makes one that answers by itself.
+impl<B> Default for DeadlineBody<B> {
+    fn default() -> Self {
+        Self::ours(Bytes::new())
+    }
+}
+
 impl<B> Body for DeadlineBody<B>
 where
     B: Body<Data = Bytes>,

@@ -39,6 +39,13 @@ impl<A, B> FallbackBody<A, B> {
     }
 }
 
+/// Empty, as middleware makes one that answers by itself.
+impl<A, B> Default for FallbackBody<A, B> {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
 impl<A, B> Body for FallbackBody<A, B>
 where
     A: Body<Data = Bytes>,

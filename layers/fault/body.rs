@@ -163,6 +163,13 @@ impl BodyFault {
     }
 }
 
+/// Empty, as middleware makes one that answers by itself.
+impl<B> Default for FaultBody<B> {
+    fn default() -> Self {
+        Self::ours(Bytes::new())
+    }
+}
+
 impl<B> Body for FaultBody<B>
 where
     B: Body<Data = Bytes>,

@@ -126,6 +126,13 @@ where
 #[derive(Debug)]
 pub struct OptionalBody<A, S>(#[pin] Either<A, S>);
 
+/// As the inner service's is, as middleware makes one that answers by itself.
+impl<A, S: Default> Default for OptionalBody<A, S> {
+    fn default() -> Self {
+        Self(Either::None(S::default()))
+    }
+}
+
 impl<A, S> Body for OptionalBody<A, S>
 where
     A: Body<Data = Bytes>,

@@ -15,7 +15,7 @@ use axum::{
 use buttress::{
     CancelLayer, Cancelled, ConcurrencyLimitLayer, Context, DeadlineLayer, Lifecycle, ObserveLayer, RateLimitLayer,
     Rejection,
-    address::ClientAddress,
+    address::{ClientAddress, PeerAddress},
     admission::rate::Quota,
     axum::{ClientIp, Deadline, RouterExt, route},
     observe::{Began, Ended, Observer},
@@ -149,6 +149,20 @@ async fn without_proxies_the_client_is_the_sockets_other_end() {
     let service = whoami().into_make_service_with_connect_info::<SocketAddr>();
     leakless::serves(async move { axum::serve(socket, service).await });
     assert_eq!(ask(address, "/must", forged).await.text, "127.0.0.1");
+    // Served by axum, on a listener of the process.
+    let listening = life.listener(tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let address = listening.local_addr().unwrap();
+    let routes = whoami().route(
+        "/info",
+        on_get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()),
+    );
+    let service = routes
+        .with_connect_info()
+        .into_make_service_with_connect_info::<PeerAddress>();
+    let draining = life.handle().draining();
+    leakless::serves(async move { axum::serve(listening, service).with_graceful_shutdown(draining).await });
+    assert_eq!(ask(address, "/must", forged).await.text, "127.0.0.1");
+    assert_eq!(ask(address, "/info", forged).await.text, "127.0.0.1");
     // Served by axum, which says nothing: a fault of the server's.
     let address = serve(whoami()).await;
     assert_eq!(ask(address, "/must", forged).await.status, 500);

@@ -83,6 +83,27 @@ impl Stream for Listener {
 }
 
 /// For `axum::serve`, `with_graceful_shutdown` of which is to be given [`Handle::draining`](crate::lifecycle::Handle::draining).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use buttress::{Lifecycle, address::PeerAddress};
+/// use tokio::net::TcpListener;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {
+/// let life = Lifecycle::builder().build()?;
+/// let app: Router = Router::new()
+///     .route("/", get(|| async { "hello" }))
+///     .layer(buttress::server(std::time::Duration::from_secs(10)))
+///     .layer(life.layer()); // requests belong to the process
+/// let listener = life.listener(TcpListener::bind("127.0.0.1:0").await?);
+/// let service = app.into_make_service_with_connect_info::<PeerAddress>(); // who asks, for rate limits and `ClientIp`
+/// let served = axum::serve(listener, service).with_graceful_shutdown(life.handle().draining());
+/// let serving = life.handle().context().spawn("http", async { served.await });
+/// # drop(serving);
+/// # life.handle().shutdown();
+/// assert!(life.run().await.is_clean());
+/// # Ok(()) }
+/// ```
 #[cfg(feature = "axum")]
 impl axum::serve::Listener for Listener {
     type Io = TrackedIo<TcpStream>;
@@ -98,6 +119,15 @@ impl axum::serve::Listener for Listener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Self::local_addr(self)
+    }
+}
+
+/// For `into_make_service_with_connect_info::<PeerAddress>()`, so that [`ClientAddress`](crate::address::ClientAddress) knows the peer. axum knows
+/// a `SocketAddr` of its own listeners only.
+#[cfg(feature = "axum")]
+impl axum::extract::connect_info::Connected<axum::serve::IncomingStream<'_, Listener>> for crate::address::PeerAddress {
+    fn connect_info(stream: axum::serve::IncomingStream<'_, Listener>) -> Self {
+        Self(*stream.remote_addr())
     }
 }
 
