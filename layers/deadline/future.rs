@@ -16,6 +16,7 @@ use super::{By, body::DeadlineBody};
 use crate::{
     body::BoxError,
     context::Frame,
+    registry,
     rejection::{Protocol, Reason, Rejection},
     telemetry,
 };
@@ -54,13 +55,16 @@ impl<F: Future> Bounded<F> {
     }
 
     /// Polls the deadline: ready once it has passed.
-    fn poll_deadline(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_deadline(self: Pin<&mut Self>, cx: &mut Context<'_>, by: By) -> Poll<()> {
         let mut this = self.project();
         let Some(deadline) = this.frame.deadline() else {
             return Poll::Pending;
         };
         if this.sleep.is_none() {
             this.sleep.set(Some(sleep_until(deadline)));
+            if let By::Deadline = by {
+                registry::holds_to(deadline);
+            }
         }
         match this.sleep.as_pin_mut() {
             Some(sleep) => sleep.poll(cx),
@@ -127,7 +131,7 @@ where
                     // A client that keeps the deadline too, as tonic's does, can be the first to fail by it.
                     Poll::Ready(Err(error)) if !bounded.is_late() => return Poll::Ready(Err(error)),
                     Poll::Ready(Err(_)) => {}
-                    Poll::Pending => ready!(bounded.poll_deadline(cx)),
+                    Poll::Pending => ready!(bounded.poll_deadline(cx, *this.by)),
                 }
                 Rejection::new(Reason::DeadlineExceeded, this.by.name()).executed()
             }
@@ -175,7 +179,7 @@ where
         if let Poll::Ready(output) = bounded.as_mut().poll(cx) {
             return Poll::Ready(output);
         }
-        ready!(bounded.poll_deadline(cx));
+        ready!(bounded.poll_deadline(cx, *this.by));
         this.state.set(State::Done);
         let rejection = Rejection::new(Reason::DeadlineExceeded, this.by.name()).executed();
         telemetry::rejected(&rejection);

@@ -49,6 +49,21 @@ thread_local! {
     });
     /// The work in the midst of which this thread is.
     static CURRENT: Cell<Option<Owner>> = const { Cell::new(None) };
+    /// The deadline that a layer further in holds a request to, as that began to wait.
+    static HELD_TO: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// A request that begins to wait is held to this deadline: for whoever enters it, further out.
+#[inline]
+pub(crate) fn holds_to(deadline: Instant) {
+    HELD_TO.set(Some(deadline));
+}
+
+/// Of the request that is polled here, if it began to wait since this was last asked.
+#[cfg(feature = "server")]
+#[inline]
+pub(crate) fn take_held_to() -> Option<Instant> {
+    HELD_TO.take()
 }
 
 /// An entry, and how to end it.

@@ -26,6 +26,8 @@ use support::{
     log, said, soon,
 };
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 #[tokio::test(crate = "crate::support::leakless")]
 async fn a_router_is_served_on_both_versions_and_knows_its_peer() {
     async fn peer(Extension(PeerAddress(peer)): Extension<PeerAddress>) -> String {
@@ -205,6 +207,7 @@ async fn connections_are_listed_and_requests_where_they_are_tracked() {
                 let _ = task.await;
             }),
         );
+        let app = app.layer(buttress::server(HOUR));
         let up = Up::serve_within(super::HASTE, app, |server| server.name("admin").track_requests()).await;
         let mut connection = Connection::open(up.address, version).await;
         let mut call = std::pin::pin!(connection.send(request(up.address, "/secret/path")));
@@ -215,6 +218,9 @@ async fn connections_are_listed_and_requests_where_they_are_tracked() {
         let alive = up.handle().snapshot();
         let request = alive.iter().find(|work| work.kind == Kind::Request).unwrap();
         assert_eq!(request.to_string(), "request GET of connection admin");
+        // It is a layer's further in, and stops it.
+        let left = request.deadline.unwrap().saturating_duration_since(Instant::now());
+        assert!(left > HOUR / 2 && left <= HOUR, "{left:?}");
         assert!(alive.iter().any(|work| named(work) == "connection admin"));
         let report = up.end().await;
         assert_eq!(report.aborted.len(), 3, "{report}");

@@ -36,6 +36,9 @@ mod tests;
 /// Beside it stand the queues of the workers: how much waits and runs, for how long the oldest has waited, and whether they are behind or
 /// stalled.
 ///
+/// Connections are listed always; requests that wait, and what stops them, where the server
+/// [tracks them](crate::lifecycle::serve::Server::track_requests).
+///
 /// Names are those that the code gave: no header, no path and no argument of a request is shown. It shows 1,000 entries at most, and
 /// says how many more there are.
 #[derive(Clone)]
@@ -44,7 +47,7 @@ pub struct DebugView {
 }
 
 impl Handle {
-    /// A view of all that lives, for those who operate the process. It is not mounted by itself, for it tells strangers too:
+    /// A view of all that lives, for those who operate the process. It is not mounted by itself, because anyone who can reach it can read it:
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -9,6 +9,7 @@ use super::{
     super::worker::QueueStatus,
     list::{Left, List, Shown},
 };
+use crate::registry::Kind;
 
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
@@ -90,6 +91,11 @@ fn write_list(page: &mut String, list: &List) -> fmt::Result {
     }
     if list.more() > 0 {
         writeln!(page, "<p>And {} more.</p>", list.more())?;
+    }
+    if list.kinds.contains_key(&Kind::Connection) && !list.kinds.contains_key(&Kind::Request) {
+        page.push_str(
+            "<p>Requests that wait are listed where the server tracks them: <code>track_requests()</code>.</p>\n",
+        );
     }
     page.push_str(
         "<p>As it stood a moment ago; asked again every 2 s. The same as <a href=\"?format=json\">JSON</a>.</p>\n",

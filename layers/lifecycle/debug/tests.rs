@@ -103,6 +103,27 @@ fn the_overdue_come_first_and_then_the_oldest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_finds_no_requests_is_told_where_they_are() {
+    let work = |id, kind| Work {
+        id,
+        kind,
+        name: "one",
+        owner: None,
+        started: Instant::now(),
+        deadline: None,
+    };
+    for (kinds, told) in [
+        (&[][..], false),
+        (&[Kind::Connection], true),
+        (&[Kind::Connection, Kind::Request], false),
+    ] {
+        let works = kinds.iter().zip(1..).map(|(kind, id)| work(id, *kind)).collect();
+        let page = page::write(&List::new(super::super::Phase::Running, works, Instant::now()));
+        assert_eq!(page.contains("track_requests"), told, "{kinds:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn names_are_text_and_nothing_else() {
     const NAME: &str = "<script>alert(\"1\")</script> & 'x' \\ \u{7} \u{1f98a}";
     let (_life, context, view) = viewed();

@@ -138,6 +138,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(ride) = this.ride else { return Poll::Pending };
+        if this.track.is_some() {
+            // Of another, if any.
+            registry::take_held_to();
+        }
         let polled = ride.enter(|| this.inner.poll(cx));
         if polled.is_pending()
             && let Some(name) = this.track.take()
@@ -164,7 +168,8 @@ where
 impl ProcessWatch {
     #[cold]
     fn register(&mut self, name: &'static str) {
-        let deadline = self.scope.enter(Work::current_deadline);
+        let own = self.scope.enter(Work::current_deadline);
+        let deadline = own.into_iter().chain(registry::take_held_to()).min();
         self.entry = registry::enter(Kind::Request, name, deadline, Some(self.hold.root().clone()));
     }
 }
