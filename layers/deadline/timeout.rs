@@ -80,9 +80,12 @@ impl<M> TimeoutLayer<M> {
 
 impl<M> fmt::Debug for TimeoutLayer<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimeoutLayer")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("TimeoutLayer");
+        match self.timeout {
+            Duration::MAX => debug.field("timeout", &format_args!("none")),
+            timeout => debug.field("timeout", &timeout),
+        };
+        debug.finish_non_exhaustive()
     }
 }
 

@@ -83,8 +83,9 @@ pub struct Replay<B>(#[pin] Source<B>);
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not take requests with a body that can be sent again",
     label = "takes no `http::Request<Replay<{B}>>`",
-    note = "a client with a body type of its own, as reqwest's and tonic's, wants its `TransportLayer` innermost: \
-            `buttress::reqwest::TransportLayer`, `buttress::tonic::TransportLayer`"
+    note = "a whole stack goes around reqwest by `.reqwest(client)` and around tonic by `.tonic(channel)`; by hand, their `TransportLayer` \
+            goes innermost: `buttress::reqwest::TransportLayer`, `buttress::tonic::TransportLayer`",
+    note = "hyper's client takes any body, if the type of its body is left open"
 )]
 pub trait TakesReplay<B>: Service<Request<Replay<B>>, Response = Response<Self::ResBody>, Error: 'static> {
     /// The body of its answers.
