@@ -10,7 +10,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use buttress::{BoxError, ConcurrencyLimitLayer, Context, Lifecycle, ObserveLayer, lifecycle::Report, observe::Ended};
+use buttress::{BoxError, ConcurrencyLimitLayer, Context, Lifecycle, ObserveLayer, observe::Ended};
 use clap::Parser;
 use tokio::{net::TcpListener, time::sleep};
 use tonic::{Request, Response, Status, codegen::BoxStream, transport::Server};
@@ -89,11 +89,11 @@ pub(crate) fn serve(life: &Lifecycle, listener: TcpListener) {
 }
 
 #[tokio::main]
-async fn main() -> Result<Report, BoxError> {
+async fn main() -> Result<(), BoxError> {
     let options = Options::parse();
     let life = Lifecycle::builder().signals().build()?;
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     serve(&life, listener);
-    Ok(life.run().await)
+    life.run().await.exit()
 }

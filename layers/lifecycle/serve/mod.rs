@@ -16,7 +16,7 @@
 //!     .route_service("/ready", life.readiness());
 //! life.serve(TcpListener::bind("127.0.0.1:0").await?, app);
 //! # life.handle().shutdown();
-//! let report = life.run().await;
+//! let report = life.run().await; // in `main`: `life.run().await.exit()`
 //! # assert!(report.is_clean());
 //! # Ok(()) }
 //! ```
