@@ -1,8 +1,8 @@
 //! What axum's handlers ask of the layers, and what they answer when there is no point in going on.
 //!
 //! The layers go into a [`Router`](axum::Router) as they are; this is for the code below them. A handler can read its context without
-//! any of it, by [`Context::current`](crate::Context::current), and so can what it calls. But what a handler needs belongs in its signature,
-//! and that it stopped early wants an answer:
+//! any of it, by [`Context::current`](crate::Context::current), and so can what it calls. But what a handler needs belongs in its
+//! signature, and that it stopped early wants an answer:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -101,10 +101,37 @@
 //!
 //! [`Lifecycle::serve`](crate::Lifecycle::serve) serves a router as part of the process. To stay with `axum::serve`, give it a
 //! [listener](crate::Lifecycle::listener) of the process; see [`serve`](crate::lifecycle::serve). [`ClientIp`] knows the socket's peer
-//! from `Lifecycle::serve`, and from `axum::serve` with `into_make_service_with_connect_info::<SocketAddr>()`. The process tells it as `Extension<`[`PeerAddress`](crate::address::PeerAddress)`>`, and as axum's
+//! from `Lifecycle::serve`; `axum::serve` must be asked to tell it:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {
+//! use axum::{Router, routing::get, serve::ListenerExt};
+//! use buttress::{Lifecycle, axum::ClientIp};
+//! use std::net::SocketAddr;
+//! use tokio::net::TcpListener;
+//!
+//! let life = Lifecycle::builder().build()?;
+//! let app: Router = Router::new()
+//!     .route("/whoami", get(|ClientIp(ip): ClientIp| async move { ip.to_string() }))
+//!     .layer(life.layer());
+//! let tcp = TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = tcp.local_addr()?;
+//! let listener = life.listener(tcp).tap_io(|_| ()); // axum knows the peers of its own listeners only, and this is one
+//! let app = app.into_make_service_with_connect_info::<SocketAddr>();
+//! let serving = axum::serve(listener, app).with_graceful_shutdown(life.handle().draining());
+//! drop(life.handle().context().spawn("axum", serving.into_future())); // the drain waits for it
+//! # let answer = reqwest::get(format!("http://{address}/whoami")).await?.text().await?;
+//! # assert_eq!(answer, "127.0.0.1");
+//! # life.handle().shutdown();
+//! # let report = life.run().await; // `report.exit()` in `main`
+//! # assert!(report.is_clean(), "{report}");
+//! # Ok(()) }
+//! ```
+//!
+//! The process tells it as `Extension<`[`PeerAddress`](crate::address::PeerAddress)`>`, and as axum's
 //! `ConnectInfo` where the router asks for it, by [`with_connect_info`](RouterExt::with_connect_info).
 //!
-//! # WebSockets and event streams
+//! # WebSocket connections and event streams
 //!
 //! **An upgrade** ends its request. The limit gets its place back, the deadline no longer holds, and a context that was captured in the
 //! handler has ended as [finished](crate::Cancelled::Finished). What talks on the connection runs in a task of axum's (`on_upgrade`) or

@@ -61,8 +61,8 @@ pub fn client(timeout: Duration) -> ClientStack {
 /// | [`criticality`](Self::criticality) | written on each attempt | the next service knows what to reject first |
 ///
 /// Below it stands the transport, or the adapter for one: [`tonic`](crate::tonic), [`reqwest`](crate::reqwest). A request with a body `B`
-/// reaches it with a body [`Replay<Replay<B>>`](crate::body::replay::Replay): one is of the retry, one of the hedge, on or off. The transport must
-/// be `Clone`, and its error is the stack's. `poll_ready` is the transport's. How to name a client's type is said
+/// reaches it with a body [`Replay<Replay<B>>`](crate::body::replay::Replay): one is of the retry, one of the hedge, on or off. The
+/// transport must be `Clone`, and its error is the stack's. `poll_ready` is the transport's. How to name a client's type is said
 /// [here](super#keep-a-client-in-your-state).
 pub struct ClientStack<O = ()> {
     observe: ObserveLayer<O>,

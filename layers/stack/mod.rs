@@ -49,9 +49,9 @@
 //! # Keep a client in your state
 //!
 //! A client is `Clone`, and its clones share all that the stack has: make one at the start, and keep it in a struct or in axum's `State`.
-//! Around reqwest and tonic its type is [`reqwest::Stacked`](crate::reqwest::Stacked) and [`tonic::Stacked`](crate::tonic::Stacked); around any
-//! other transport it is [`Client`] of the transport. hyper-util's client names the body that it sends, and that is
-//! `Replay<Replay<B>>` where the requests have a body `B`.
+//! Around reqwest and tonic its type is [`reqwest::Stacked`](crate::reqwest::Stacked) and [`tonic::Stacked`](crate::tonic::Stacked); around
+//! any other transport it is [`Client`] of the transport. hyper-util's client names the body that it sends, and that is `Replay<Replay<B>>`
+//! where the requests have a body `B`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {

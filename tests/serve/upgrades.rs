@@ -1,4 +1,4 @@
-//! What the docs of `buttress::axum` say of WebSockets and event streams.
+//! What the docs of `buttress::axum` say of upgraded connections and event streams.
 
 use std::{future::pending, pin::pin, time::Duration};
 

@@ -44,7 +44,7 @@ pub struct DebugView {
 }
 
 impl Handle {
-    /// A view of all that lives, for those who operate the process. It is not mounted by itself, for it tells strangers too:
+    /// A view of all that lives, for those who operate the process. You mount it yourself, because anyone who can reach it can read it:
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
