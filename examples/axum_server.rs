@@ -23,7 +23,6 @@ use buttress::{
     address::ClientAddress,
     admission::rate::Quota,
     axum::{ClientIp, Deadline, RouterExt, route},
-    lifecycle::Report,
     observe::{Began, Ended, Observer},
 };
 use clap::Parser;
@@ -105,7 +104,7 @@ pub(crate) fn app(life: &Lifecycle, client: ClientAddress) -> Router {
 }
 
 #[tokio::main]
-async fn main() -> Result<Report, BoxError> {
+async fn main() -> Result<(), BoxError> {
     let options = Options::parse();
     let life = Lifecycle::builder()
         .signals()
@@ -114,5 +113,5 @@ async fn main() -> Result<Report, BoxError> {
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     life.serve(listener, app(&life, ClientAddress::new().trusted_hops(options.proxies)));
-    Ok(life.run().await)
+    life.run().await.exit()
 }

@@ -26,7 +26,6 @@ use buttress::{
     BoxError, ConcurrencyLimitLayer, Context, DeadlineLayer, Lifecycle, ObserveLayer, PropagateDeadlineLayer,
     RetryLayer,
     body::replay::Replay,
-    lifecycle::Report,
     metrics::{CallMetrics, Collector, Runtime},
     observe::{Began, SECONDS},
     telemetry::{INSTRUMENTS, InstrumentKind},
@@ -154,7 +153,7 @@ fn served(app: Router, limit: ConcurrencyLimitLayer, observer: Told) -> Router {
 }
 
 #[tokio::main]
-async fn main() -> Result<Report, BoxError> {
+async fn main() -> Result<(), BoxError> {
     let telemetry = Telemetry::install()?;
     let observer: Told = (CallMetrics::new(), CallSpans::with(span));
     let life = Lifecycle::builder().signals().observe(observer.clone()).build()?;
@@ -203,5 +202,6 @@ async fn main() -> Result<Report, BoxError> {
         ordered
     };
     let (report, ordered) = tokio::join!(life.run(), ordered);
-    ordered.map(|()| report)
+    ordered?;
+    report.exit()
 }

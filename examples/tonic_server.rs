@@ -10,10 +10,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use buttress::{BoxError, ConcurrencyLimitLayer, Context, Lifecycle, ObserveLayer, lifecycle::Report, observe::Ended};
+use buttress::{BoxError, ConcurrencyLimitLayer, Context, Lifecycle, ObserveLayer, observe::Ended};
 use clap::Parser;
 use tokio::{net::TcpListener, time::sleep};
-use tonic::{Request, Response, Status, codegen::BoxStream, transport::Server};
+use tonic::{Request, Response, Status, codegen::BoxStream, service::Routes};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse,
     health_check_response::ServingStatus,
@@ -70,30 +70,16 @@ pub(crate) fn serve(life: &Lifecycle, listener: TcpListener) {
         .service(HealthServer::new(Checks));
     // Reads `grpc-timeout`, and caps it; takes in no more than it can do.
     let stack = buttress::server(Duration::from_secs(10)).observe(ObserveLayer::server(log));
-    let server = Server::builder()
-        .layer(
-            ServiceBuilder::new()
-                .layer(life.layer()) // requests are part of the process
-                .layer(stack)
-                .into_inner(),
-        )
-        .add_service(checks);
-    let handle = life.handle();
-    let (listener, draining) = (life.listener(listener), handle.draining());
-    let serving = handle.context().spawn("grpc", async move {
-        let ended = server.serve_with_incoming_shutdown(listener, draining).await;
-        handle.shutdown(); // if it ended by itself
-        ended
-    });
-    drop(serving); // it is the process's
+    // As part of the process: connections drain, and end with it.
+    life.serve(listener, stack.service(Routes::new(checks)));
 }
 
 #[tokio::main]
-async fn main() -> Result<Report, BoxError> {
+async fn main() -> Result<(), BoxError> {
     let options = Options::parse();
     let life = Lifecycle::builder().signals().build()?;
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     serve(&life, listener);
-    Ok(life.run().await)
+    life.run().await.exit()
 }

@@ -17,10 +17,7 @@ use axum::{
 };
 use buttress::{
     BoxError, CancelLayer, Context, DeadlineLayer, Lifecycle,
-    lifecycle::{
-        Report,
-        worker::{Failed, Queue},
-    },
+    lifecycle::worker::{Failed, Queue},
     retry::Backoff,
 };
 use clap::Parser;
@@ -57,7 +54,7 @@ async fn order(State(mails): State<Queue<Mail>>, Path(order): Path<u64>) -> (Sta
 }
 
 #[tokio::main]
-async fn main() -> Result<Report, BoxError> {
+async fn main() -> Result<(), BoxError> {
     let options = Options::parse();
     let life = Lifecycle::builder().signals().budget(options.budget).build()?;
 
@@ -94,5 +91,5 @@ async fn main() -> Result<Report, BoxError> {
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     life.serve(listener, app);
-    Ok(life.run().await)
+    life.run().await.exit()
 }

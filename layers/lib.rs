@@ -12,7 +12,7 @@
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use std::time::Duration;
 //!
-//! // 10 s for a request, unless its caller says otherwise; what it started ends with it; no more is let in than can be done.
+//! // 10 s for a request, unless its caller sends a deadline. What it started ends with it. Concurrency is limited.
 //! let app: Router = Router::new()
 //!     .route("/", get(|| async { "hello" }))
 //!     .layer(buttress::server(Duration::from_secs(10)));
@@ -55,7 +55,7 @@
 //!
 //! **An [`Outcome`](outcome::Outcome) flows up**: how a call really ended, known at the end of the response's *body*. A download that breaks in the
 //! middle began as `200 OK`, and so does every gRPC call that fails, for its status comes in the trailers. So breakers, limits and metrics
-//! are told at the [end](body), and told once: success, failure, rejected by one of us, or cancelled.
+//! learn it at the [end](body), and once: success, failure, rejected by one of us, or cancelled.
 //!
 //! **A [`Rejection`] says why one of our layers said no**, as data: the reason, whether anything was executed, when to come back. It
 //! becomes a [response](rejection) in the caller's protocol, so the service's error type never changes; and it stays in the response's
@@ -66,7 +66,7 @@
 //! once, however the call ends: complete, broken, dropped by a client that left, or late in the hands of a reader that stalls.
 //!
 //! **[Admission](admission) is one engine with many policies.** A policy looks at the head of a request, and at its context, and answers *now*,
-//! *no* or *wait*. Limits, rates, shedding, breakers, throttles and the gate at shutdown are policies; one of your own takes twenty lines.
+//! *no* or *wait*. Limits, rates, shedding, breakers, throttles and the gate at shutdown are policies; your own takes twenty lines.
 //!
 //! What is not admission is a small state machine of its own: [deadline], [cancel], [retry], [hedge], [observe]. And around all of it stands
 //! the [process](lifecycle), the one root, with its workers, its connections, and an end that comes in order.
@@ -77,24 +77,26 @@
 //!  server, outermost first                      client, outermost first
 //!
 //!  ObserveLayer          every ending           ObserveLayer               every ending
-//!  RenderLayer           how we say no          FallbackLayer              something else instead
+//!  RenderLayer           how a rejection looks  FallbackLayer              another answer instead
 //!  CriticalityLayer      how much it matters    TimeoutLayer               a bound for the call
 //!  DeadlineLayer         reads, caps, enforces  RetryLayer, HedgeLayer     again, from one budget
-//!  CancelLayer           ends with its caller   BreakerLayer               leaves alone what fails
-//!  Drain                 the gate at shutdown   ThrottleLayer              sends what is accepted
-//!  RateLimitLayer        how often, for each    ConcurrencyLimitLayer      how many at a time
-//!  LoadShedLayer         when all is too much   AdmissionLayer             a policy of one's own
+//!  CancelLayer           ends with its caller   BreakerLayer               not to what keeps failing
+//!  Drain                 the gate at shutdown   ThrottleLayer              as much as is accepted
+//!  RateLimitLayer        how often, per client  ConcurrencyLimitLayer      how many at a time
+//!  LoadShedLayer         least critical first   AdmissionLayer             a policy of your own
 //!  ConcurrencyLimitLayer how many at a time     TimeoutLayer               a bound per attempt
-//!  AdmissionLayer        a policy of one's own  PropagateDeadlineLayer     writes what remains
+//!  AdmissionLayer        a policy of your own   PropagateDeadlineLayer     writes what remains
 //!  ShieldLayer           where work must go on  PropagateCriticalityLayer  how much it matters
 //!    handler                                    FaultLayer                 faults on purpose, in tests
 //!                                                 transport
 //! ```
 //!
-//! [`server`] and [`client`] are these, each as one layer. By hand: axum's `Router::layer` and tower's `Layer` wrap: what is added last is outermost. `ServiceBuilder` lists outermost first.
+//! [`server`] and [`client`] are these, each as one layer. By hand: with axum's `Router::layer` and tower's `Layer`, what is added last is
+//! outermost; `ServiceBuilder` lists outermost first.
 //!
 //! The order has reasons. The deadline stands outside of every wait, so that time in a queue counts. What rejects stands in front of what
-//! works. Retries stand outside of whatever must see each attempt, and what remains of a deadline is written last, when the wait is over.
+//! does the work. Retries stand outside of whatever must see each attempt, and what remains of a deadline is written last, when the wait is
+//! over.
 //!
 //! A request meets them like this:
 //!
@@ -113,16 +115,16 @@
 //! - **Readiness is the inner service's.** `poll_ready` is passed on. Decisions are made in `call`, where the request can be seen.
 //! - **Nothing is demanded**: no `Clone` of a request, no `Default` of a body, no other error type. Services are `Clone` where what they wrap is.
 //! - **No wait is for ever.** Each ends at the deadline, the caller's departure or the end of the process, and has a bound of its own.
-//! - **Strangers are not believed.** A deadline, a criticality or an address that a caller sends is capped or ignored until you say whom to trust;
-//!   what an upstream asks for is capped; what is kept for each key is bounded.
-//! - **The happy path is free of charge**, as far as that goes: no timer for what does not wait, no lock that all requests take, no allocation, and
+//! - **Callers are not trusted.** A deadline, a criticality or an address that a caller sends is capped or ignored until you say whom to
+//!   trust; what an upstream asks for is capped; what is kept for each key is bounded.
+//! - **The happy path costs little**: no timer for what does not wait, no lock that all requests take, no allocation, and
 //!   no work for an observer that is not there.
 //! - **Layers never spawn.** Only a [`Context`] and the [process](lifecycle) do, under a name, and the [registry] knows what is alive.
 //!
 //! # What it is not
 //!
 //! It does not balance, discover, cache or encrypt. Its state is this process's: three replicas have three rate limits. Code that neither
-//! awaits nor [asks](Context::check) cannot be stopped by anybody.
+//! awaits nor [checks its context](Context::check) cannot be stopped.
 //!
 //! # Where to go next
 //!
@@ -130,11 +132,12 @@
 //! |---|---|
 //! | change what is in a stack, or stack by hand | [`stack`] |
 //! | give requests a deadline, and pass it on | [`deadline`] |
-//! | end what a request started, or finish it in spite of all | [`cancel`], [`context`] |
+//! | end what a request started, or finish it although its caller left | [`cancel`], [`context`] |
 //! | limit, shed, queue, rate-limit | [`admission`], [`admission::concurrency`], [`admission::shed`], `admission::rate` |
 //! | call others that fail or are slow | [`retry`], [`hedge`], [`budget`], [`admission::breaker`], [`admission::throttle`], [`fallback`] |
 //! | put layers around a client of yours | `hyper`, `reqwest`, `tonic` |
-//! | write handlers that ask for their context, and end with `?` | `axum`, `tonic` |
+//! | write handlers that ask for their context, and end with `?`; talk on a WebSocket, send events | `axum`, `tonic` |
+//! | keep a client in your state | [`stack`](stack#keep-a-client-in-your-state) |
 //! | know who a client is | [`address`] |
 //! | start, drain and end a process; run workers | [`lifecycle`], [`lifecycle::worker`] |
 //! | see what happens | [`observe`], [`telemetry`], `metrics`, `tracing` |

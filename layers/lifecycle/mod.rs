@@ -4,19 +4,19 @@
 //! end, and hangs on the one that does not; or it is killed in the middle, and nobody knows what was lost. Here the end has phases
 //! and *one* deadline, that is set once and never moved; what has not ended by then is aborted, and named.
 //!
-//! ```
-//! use buttress::Lifecycle;
+//! ```no_run
+//! use buttress::{BoxError, Lifecycle};
 //! use std::time::Duration;
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let life = Lifecycle::builder().signals().ready_delay(Duration::from_secs(5)).budget(Duration::from_secs(25)).build()?;
-//! life.on_close("pool", async { /* close the connections */ Ok(()) });
-//! life.critical("consumer", std::future::pending()); // what consumes for ever
+//! #[tokio::main]
+//! async fn main() -> Result<(), BoxError> {
+//!     let life = Lifecycle::builder().signals().ready_delay(Duration::from_secs(5)).budget(Duration::from_secs(25)).build()?;
+//!     life.on_close("pool", async { /* close the connections */ Ok(()) });
+//!     life.critical("consumer", std::future::pending()); // what consumes for ever
 //!
-//! # life.handle().shutdown();
-//! let report = life.run().await; // until a signal, or a critical task that ends
-//! assert!(report.is_clean());
-//! # Ok(()) }
+//!     let report = life.run().await; // until a signal, or a critical task that ends
+//!     report.exit() // 0 if everything ended by itself
+//! }
 //! ```
 //!
 //! # The phases of the end
@@ -47,8 +47,8 @@
 //! # Limits
 //!
 //! A task that never yields cannot be stopped, and neither can code that blocks: after the grace they are in the report as
-//! [stuck](Report::stuck), and end with the process. A `main` that returns waits for them, as it drops its runtime:
-//! [`Report::exit`] does not.
+//! [stuck](Report::stuck), and end with the process. A `main` that returns waits for them, as it drops its runtime;
+//! so end `main` with [`Report::exit`], which does not wait.
 
 mod builder;
 mod debug;

@@ -27,14 +27,14 @@ pub enum Cause {
     },
 }
 
-/// How a process ended: what [`Lifecycle::run`](super::Lifecycle::run) gives, and `main` can return; where code that blocks may be
-/// [stuck](Self::stuck), it is to [exit](Self::exit) by it.
+/// How a process ended: what [`Lifecycle::run`](super::Lifecycle::run) gives. End `main` with [`exit`](Self::exit). A `main` can also
+/// return the report, and then waits for code that blocks, as it drops its runtime.
 ///
 /// Its exit code is 0 if everything ended by itself, and 1 if anything was aborted or [lost](Self::lost), a hook failed, or the cause was
 /// a critical task. Jobs that somebody [took back](Self::unprocessed) are not lost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[must_use = "return it from `main`, for its exit code"]
+#[must_use = "end `main` with its `exit`, for its exit code"]
 pub struct Report {
     /// Why it ended.
     pub cause: Cause,

@@ -102,6 +102,7 @@ use reqwest::{Response, ResponseBuilderExt, Url};
 pub use self::{
     client::{Client, ClientFuture, ClientLayer},
     direct::without_redirects,
+    preset::Stacked,
     transport::{Transport, TransportFuture, TransportLayer},
 };
 use crate::rejection::{Rejection, ResponseExt};

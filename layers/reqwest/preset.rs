@@ -2,6 +2,10 @@ use super::{Client, ClientLayer, Transport, TransportLayer};
 use crate::stack::{self, ClientStack};
 use tower_layer::Layer;
 
+/// What [`ClientStack::reqwest`] makes: the type of a field that [keeps](crate::stack#keep-a-client-in-your-state) it. `S` is the reqwest
+/// client within, `O` the observer, where there is one.
+pub type Stacked<S = reqwest::Client, O = ()> = Client<stack::Client<Transport<S>, O>>;
+
 /// Around reqwest.
 impl<O> ClientStack<O> {
     /// The stack around a reqwest client, with reqwest's own requests and responses: both [ends](crate::reqwest) are put on.
@@ -23,7 +27,7 @@ impl<O> ClientStack<O> {
     /// ```
     ///
     /// The client's own retries, which no budget knows of, are best switched off, as here.
-    pub fn reqwest<S>(&self, client: S) -> Client<stack::Client<Transport<S>, O>> {
+    pub fn reqwest<S>(&self, client: S) -> Stacked<S, O> {
         ClientLayer::new().layer(self.service(TransportLayer::new().layer(client)))
     }
 }

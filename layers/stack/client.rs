@@ -48,7 +48,7 @@ pub fn client(timeout: Duration) -> ClientStack {
 ///
 /// | outermost first | default | why |
 /// |---|---|---|
-/// | [`observe`](Self::observe) | nobody is told, and it is free | sees every ending |
+/// | [`observe`](Self::observe) | off: no observer, no cost | sees every ending |
 /// | [`timeout`](Self::timeout) | as given to [`client`], or what the context has left | a bound where the caller has none |
 /// | [`retry`](Self::retry) | what is safe, three attempts in all | a fault of a moment is hidden |
 /// | [`hedge`](Self::hedge) | none | only you know what may be asked twice at once |
@@ -60,8 +60,10 @@ pub fn client(timeout: Duration) -> ClientStack {
 /// | [`deadline`](Self::deadline) | written on each attempt | the next service stops in time |
 /// | [`criticality`](Self::criticality) | written on each attempt | the next service knows what to reject first |
 ///
-/// Below it stands the transport, or the adapter for one: [`tonic`](crate::tonic), [`reqwest`](crate::reqwest). It is called with bodies of
-/// [`Replay`](crate::body::replay::Replay), must be `Clone`, and its error is the stack's. `poll_ready` is the transport's.
+/// Below it stands the transport, or the adapter for one: [`tonic`](crate::tonic), [`reqwest`](crate::reqwest). A request with a body `B`
+/// reaches it with a body [`Replay<Replay<B>>`](crate::body::replay::Replay): one is of the retry, one of the hedge, on or off. The
+/// transport must be `Clone`, and its error is the stack's. `poll_ready` is the transport's. How to name a client's type is said
+/// [here](super#keep-a-client-in-your-state).
 pub struct ClientStack<O = ()> {
     observe: ObserveLayer<O>,
     timeout: Option<TimeoutLayer>,

@@ -1,4 +1,4 @@
-//! Whole stacks: the right layers in the right order, with defaults to be argued with.
+//! Whole stacks: the right layers in the right order, with defaults that can be changed.
 //!
 //! The layers of this crate can be stacked by hand, and there is one order in which they make sense: time in a queue counts only if the
 //! deadline stands outside of it, an attempt can only be paid for where all attempts are seen, what remains of a deadline is known
@@ -45,6 +45,56 @@
 //! ```
 //!
 //! With the feature `serde` a stack is [read from configuration](config), too.
+//!
+//! # Keep a client in your state
+//!
+//! A client is `Clone`, and its clones share all that the stack has: make one at the start, and keep it in a struct or in axum's `State`.
+//! Around reqwest and tonic its type is [`reqwest::Stacked`](crate::reqwest::Stacked) and [`tonic::Stacked`](crate::tonic::Stacked); around
+//! any other transport it is [`Client`] of the transport. hyper-util's client names the body that it sends, and that is `Replay<Replay<B>>`
+//! where the requests have a body `B`.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {
+//! use axum::{Router, extract::State, http::StatusCode, routing::get};
+//! use buttress::body::replay::Replay;
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper_util::{client::legacy::{self, connect::HttpConnector}, rt::TokioExecutor};
+//! use std::time::Duration;
+//! use tonic::transport::Endpoint;
+//! use tonic_health::pb::health_client::HealthClient;
+//!
+//! type Body = Full<Bytes>; // of the requests that you send with the hyper client
+//!
+//! #[derive(Clone)]
+//! struct App {
+//!     http: reqwest::Client, // builds the requests
+//!     stock: buttress::reqwest::Stacked,
+//!     health: HealthClient<buttress::tonic::Stacked>,
+//!     prices: buttress::stack::Client<legacy::Client<HttpConnector, Replay<Replay<Body>>>>,
+//! }
+//!
+//! async fn stock(State(app): State<App>) -> Result<String, StatusCode> {
+//!     let request = app.http.get("http://127.0.0.1:9/").build().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+//!     let response = app.stock.send(request).await.map_err(|_| StatusCode::BAD_GATEWAY)?;
+//!     response.text().await.map_err(|_| StatusCode::BAD_GATEWAY)
+//! }
+//!
+//! let http = reqwest::Client::builder().retry(reqwest::retry::never()).build()?;
+//! let stack = buttress::client(Duration::from_secs(5));
+//! let app: Router = Router::new().route("/stock", get(stock)).with_state(App {
+//!     stock: stack.reqwest(http.clone()),
+//!     http,
+//!     health: HealthClient::new(stack.tonic(Endpoint::from_static("http://127.0.0.1:9").connect_lazy())),
+//!     prices: stack.service(legacy::Client::builder(TokioExecutor::new()).build_http()),
+//! });
+//! # async fn with_hyper(app: App) -> Result<(), buttress::BoxError> {
+//! #     app.prices.send(http::Request::get("http://127.0.0.1:9/").body(Body::default())?).await?;
+//! #     Ok(())
+//! # }
+//! # let _ = (app, with_hyper);
+//! # Ok(()) }
+//! ```
 //!
 //! # What is guaranteed
 //!

@@ -40,14 +40,14 @@ pub fn server(deadline: Duration) -> ServerStack {
 ///
 /// | outermost first | default | why |
 /// |---|---|---|
-/// | [`observe`](Self::observe) | nobody is told, and it is free | sees every ending, the caller's departure included |
+/// | [`observe`](Self::observe) | off: no observer, no cost | sees every ending, the caller's departure included |
 /// | [`render`](Self::render) | none: a line of text | how a rejection looks |
 /// | [`criticality`](Self::criticality) | `x-criticality` can lower it | what is rejected first |
 /// | [`deadline`](Self::deadline) | as given to [`server`]; a caller's, up to 30 s or that | stands outside of every wait, so that it counts |
 /// | [`cancel`](Self::cancel) | on | the context, that ends with its request |
-/// | [`drain`](Self::drain) | none | a gate of your own at shutdown |
+/// | [`drain`](Self::drain) | none | rejects new requests once you close it |
 /// | [`rate`](Self::rate) | none | only you know how much is too much |
-/// | [`shed`](Self::shed) | the runtime's lag, the memory's end | the least critical go first, where the process is in trouble |
+/// | [`shed`](Self::shed) | the runtime's lag, for which you run a [monitor](Self::shed), and memory | where the process is in trouble, the least critical are rejected first |
 /// | [`limit`](Self::limit) | adaptive | as many at a time as the service does best with, and a short queue |
 ///
 /// It allocates nothing for a request that need not wait. `poll_ready` is the inner service's, which must be `Clone`: one that was ready is kept
@@ -156,7 +156,23 @@ impl<O> ServerStack<O> {
 
     /// What is shed while the process is in trouble.
     ///
-    /// It sees more with a [monitor](LoadShed::monitor): `shed.policy().monitor()` is a future, to be run where the process runs.
+    /// The default watches memory by itself, and the runtime's lag only in part: how long requests wait for their turn only a task can
+    /// tell. So make the layer yourself, and run its [monitor](LoadShed::monitor):
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {
+    /// use buttress::{Lifecycle, LoadShedLayer};
+    /// # use std::time::Duration;
+    ///
+    /// let life = Lifecycle::builder().build()?;
+    /// let shed = LoadShedLayer::new();
+    /// let policy = shed.policy();
+    /// life.critical("shed", async move { policy.monitor().await; Ok(()) }); // runs as long as requests are served
+    /// let stack = buttress::server(Duration::from_secs(10)).shed(shed);
+    /// # life.handle().shutdown();
+    /// # assert!(life.run().await.is_clean());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn shed(mut self, shed: impl Into<Option<LoadShedLayer>>) -> Self {
         self.shed = shed.into();

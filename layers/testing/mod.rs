@@ -10,7 +10,7 @@
 //! | [`shutdown()`] | a process ends in order: slow requests are answered, stuck ones are ended, in time |
 //!
 //! They fail by a panic that says what was found; each has a form that gives it as data. This crate's own layers are held against
-//! them. The feature `testing` belongs into `[dev-dependencies]`.
+//! them. The feature `testing` belongs in `[dev-dependencies]`.
 
 pub mod contract;
 pub mod leak;

@@ -65,6 +65,25 @@
 //! # let _ = router;
 //! ```
 //!
+//! [`Lifecycle::serve`](crate::Lifecycle::serve) serves tonic's `Routes` as part of the process, without tonic's `Server`: connections
+//! drain, and the exit code says whether anything was aborted (feature `server`).
+//!
+//! ```no_run
+//! use buttress::{BoxError, Lifecycle};
+//! use std::time::Duration;
+//! use tokio::net::TcpListener;
+//! use tonic::service::Routes;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), BoxError> {
+//!     let life = Lifecycle::builder().signals().build()?;
+//!     let (_reporter, health) = tonic_health::server::health_reporter();
+//!     let routes = Routes::new(health); // and `.add_service(..)` for more
+//!     life.serve(TcpListener::bind("127.0.0.1:50051").await?, buttress::server(Duration::from_secs(10)).service(routes));
+//!     life.run().await.exit()
+//! }
+//! ```
+//!
 //! A handler that stops early ends with `?`: [`Cancelled`](crate::Cancelled) and [`Rejection`](crate::Rejection) are statuses, with gRPC's
 //! code, the message, and the pushback that says when to come back. The layers above know that it was said here.
 //!
@@ -144,5 +163,6 @@ mod transport;
 
 pub use self::{
     client::{Client, ClientFuture, ClientLayer},
+    preset::Stacked,
     transport::{Transport, TransportFuture, TransportLayer},
 };

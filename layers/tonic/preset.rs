@@ -3,6 +3,10 @@ use tower_layer::Layer;
 use super::{Client, ClientLayer, Transport, TransportLayer};
 use crate::stack::{self, ClientStack};
 
+/// What [`ClientStack::tonic`] makes: the type of a field that [keeps](crate::stack#keep-a-client-in-your-state) a generated client is
+/// `HealthClient<Stacked>`. `S` is the channel within, `O` the observer, where there is one.
+pub type Stacked<S = tonic::transport::Channel, O = ()> = Client<stack::Client<Transport<S>, O>>;
+
 /// Around tonic.
 impl<O> ClientStack<O> {
     /// The stack around a tonic channel, for a generated client: both [ends](crate::tonic) are put on.
@@ -21,7 +25,7 @@ impl<O> ClientStack<O> {
     /// assert_eq!(status.code(), Code::Unavailable); // after three attempts
     /// # Ok(()) }
     /// ```
-    pub fn tonic<S>(&self, channel: S) -> Client<stack::Client<Transport<S>, O>> {
+    pub fn tonic<S>(&self, channel: S) -> Stacked<S, O> {
         ClientLayer::new().layer(self.service(TransportLayer::new().layer(channel)))
     }
 }

@@ -17,6 +17,9 @@
 //! Give one to the [`Lifecycle`](crate::lifecycle::LifecycleBuilder::observe) as well: jobs, the phases of the end and what is aborted are
 //! events, too. Metrics and spans at once are `(CallMetrics::new(), CallSpans::new())`.
 //!
+//! No line is logged for a call unless a layer did something in it, or the subscriber prints the ends of spans. For a line for each, as of
+//! tower-http's `TraceLayer`: `tracing_subscriber::fmt().with_span_events(FmtSpan::CLOSE)`.
+//!
 //! # What a span says
 //!
 //! Its target is `buttress`, its level INFO, its name `request` for a server and `call` for a client. The fields have OpenTelemetry's names,

@@ -5,6 +5,7 @@ mod abort;
 mod drain;
 mod foreign;
 mod requests;
+mod upgrades;
 #[cfg(target_os = "linux")]
 mod watch;
 

@@ -42,6 +42,10 @@ impl RateLimitLayer {
 
 impl<W: Copy, M> RateLimitLayer<W, M> {
     /// Each client address has a quota of its own: each IPv4 address, and each /64 of IPv6. Those without one share a bucket.
+    ///
+    /// Without [trusted proxies](ClientAddress::trusted_hops) the server must tell the socket's peer.
+    /// [`Lifecycle::serve`](crate::Lifecycle::serve) does; a plain `axum::serve(listener, app)` does not, so that all clients share one
+    /// bucket: see [`ClientAddress`].
     #[must_use]
     pub fn by_client(self, client: ClientAddress) -> Self {
         self.configured(|config| config.by_client(client))

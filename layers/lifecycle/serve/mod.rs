@@ -16,7 +16,7 @@
 //!     .route_service("/ready", life.readiness());
 //! life.serve(TcpListener::bind("127.0.0.1:0").await?, app);
 //! # life.handle().shutdown();
-//! let report = life.run().await;
+//! let report = life.run().await; // in `main`: `life.run().await.exit()`
 //! # assert!(report.is_clean());
 //! # Ok(()) }
 //! ```
@@ -53,6 +53,16 @@
 //!
 //! have a context each, as from a [`CancelLayer`](crate::CancelLayer), below one of their connection's, below the process's. With the
 //! feature `rate` or `axum`, the socket's other end is in their extensions, as a [`PeerAddress`](crate::address::PeerAddress).
+//!
+//! # Limits
+//!
+//! `Lifecycle::serve` speaks plain HTTP over TCP.
+//!
+//! - **TLS**: usually a proxy in front ends it. Else accept from a [`Listener`], as below: its [`TrackedIo`] is a stream that a TLS
+//!   acceptor takes as it takes a socket. tonic's `Server` with `tls_config` takes the listener itself.
+//! - **Unix sockets**: the process's listener is of TCP. `axum::serve` takes a `UnixListener`: with [`Lifecycle::layer`] around the app,
+//!   [`Handle::draining`](super::Handle::draining) for its shutdown, and spawned in the [process's context](super::Handle::context), its
+//!   requests belong to the process and its drain is waited for. Its connections are not listed, and idle ones are axum's to close.
 //!
 //! # Servers of one's own
 //!

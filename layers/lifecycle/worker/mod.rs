@@ -93,7 +93,7 @@
 //!
 //! # Limits
 //!
-//! The queue is in memory: what must survive the machine belongs into a database first. A job that waits for its next attempt keeps its
+//! The queue is in memory: what must survive the machine belongs in a database first. A job that waits for its next attempt keeps its
 //! place among those that run, so that a worker whose upstream fails slows down. The lanes of a worker are tasks, and are there from the
 //! start: a concurrency of 1,000 is 1,000 idle tasks. Where nothing has ended yet nothing is known of how long jobs take, and none is late.
 
