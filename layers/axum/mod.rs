@@ -105,9 +105,8 @@
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), buttress::BoxError> {
-//! use axum::{Router, routing::get, serve::ListenerExt};
-//! use buttress::{Lifecycle, axum::ClientIp};
-//! use std::net::SocketAddr;
+//! use axum::{Router, routing::get};
+//! use buttress::{Lifecycle, address::PeerAddress, axum::ClientIp};
 //! use tokio::net::TcpListener;
 //!
 //! let life = Lifecycle::builder().build()?;
@@ -116,8 +115,8 @@
 //!     .layer(life.layer());
 //! let tcp = TcpListener::bind("127.0.0.1:0").await?;
 //! # let address = tcp.local_addr()?;
-//! let listener = life.listener(tcp).tap_io(|_| ()); // axum knows the peers of its own listeners only, and this is one
-//! let app = app.into_make_service_with_connect_info::<SocketAddr>();
+//! let listener = life.listener(tcp);
+//! let app = app.into_make_service_with_connect_info::<PeerAddress>(); // of axum's own listeners it is `SocketAddr`
 //! let serving = axum::serve(listener, app).with_graceful_shutdown(life.handle().draining());
 //! drop(life.handle().context().spawn("axum", serving.into_future())); // the drain waits for it
 //! # let answer = reqwest::get(format!("http://{address}/whoami")).await?.text().await?;
@@ -128,7 +127,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The process tells it as `Extension<`[`PeerAddress`](crate::address::PeerAddress)`>`, and as axum's
+//! [`Lifecycle::serve`](crate::Lifecycle::serve) tells it as `Extension<`[`PeerAddress`](crate::address::PeerAddress)`>`, and as axum's
 //! `ConnectInfo` where the router asks for it, by [`with_connect_info`](RouterExt::with_connect_info).
 //!
 //! # WebSocket connections and event streams

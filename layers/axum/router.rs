@@ -47,7 +47,7 @@ pub trait RouterExt: Sized {
 
     /// Shows at `path` what lives in the process, and what stops it. See [`DebugView`](crate::lifecycle::DebugView).
     ///
-    /// It tells strangers, too: it belongs on a port of its own, or behind whoever knows yours.
+    /// Anyone who can reach it can read it: it belongs on a port of its own, or behind your authentication.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
