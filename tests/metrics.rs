@@ -239,6 +239,37 @@ async fn a_client_has_instruments_of_its_own() {
     assert_eq!((page.value(DURATION, &[]), page.value(ACTIVE, &[])), (None, None));
 }
 
+/// It asked for the status alone. A server that is left in the middle was left.
+#[tokio::test(crate = "leakless")]
+async fn a_client_that_reads_no_body_made_no_error() {
+    let recorded = Recorded::new();
+    for (status, grpc) in [(200, false), (404, false), (503, false), (200, true)] {
+        let answer = move |_| async move { Ok::<_, Infallible>(answer(status, "unread")) };
+        let client = ObserveLayer::client(recorded.calls()).layer(service_fn(answer));
+        let mut request = request("POST", "/");
+        if grpc {
+            let speaks = "application/grpc".parse().unwrap();
+            request.headers_mut().insert("content-type", speaks);
+        }
+        drop(client.oneshot(request).await.unwrap());
+    }
+    let page = recorded.page();
+    let ended = |status, error| {
+        let labels = [("http_response_status_code", status), ("error_type", error)];
+        page.value("http_client_request_duration_seconds_count", &labels)
+    };
+    assert_eq!((ended("404", "404"), ended("503", "503")), (Some(1.0), Some(1.0)));
+    let all = page.value("http_client_request_duration_seconds_count", &[]);
+    let left = page.value(
+        "http_client_request_duration_seconds_count",
+        &[("error_type", "client_disconnect")],
+    );
+    assert_eq!((all, left), (Some(3.0), None));
+    // How it was is not known before its end.
+    let grpc = [("error_type", "client_disconnect")];
+    assert_eq!(page.value("rpc_client_call_duration_seconds_count", &grpc), Some(1.0));
+}
+
 #[tokio::test(crate = "leakless")]
 async fn what_is_not_http_has_no_duration() {
     let recorded = Recorded::new();

@@ -127,7 +127,8 @@ pub struct Ended {
     pub status: Option<StatusCode>,
     /// The gRPC status, where one came.
     pub grpc_status: Option<i32>,
-    /// What kind of error it was for whoever observes here, if it was one.
+    /// What kind of error it was for whoever observes here, if it was one. A client that drops the body of a good answer unread made none: it
+    /// asked for the status alone.
     pub error: Option<ErrorType>,
     /// How long it took, from the request's head to this end.
     pub took: Duration,

@@ -30,6 +30,8 @@ struct Call<O: Observer> {
     status: Option<StatusCode>,
     grpc_status: Option<i32>,
     at: At,
+    /// A good answer of which the body was not read to its end.
+    is_unread: bool,
     /// Whether a poll is under way. If it is when all is over, the poll panicked.
     is_polled: bool,
 }
@@ -55,6 +57,7 @@ impl<O: Observer> Telling<O> {
             status: None,
             grpc_status: None,
             at: At::Head,
+            is_unread: false,
             is_polled: false,
         }))
     }
@@ -140,8 +143,11 @@ impl<O: Observer> Call<O> {
         } else {
             outcome
         };
+        // A client that asks for the status alone has what it wants.
+        let has_all = self.side == Side::Client && self.is_unread && matches!(outcome, Outcome::Cancelled(_));
+        let judged = if has_all { &Outcome::Success } else { &outcome };
         let ended = Ended {
-            error: ErrorType::of(self.side, &outcome, self.status, self.grpc_status),
+            error: ErrorType::of(self.side, judged, self.status, self.grpc_status),
             outcome,
             at: self.at,
             status: self.status,
@@ -202,6 +208,9 @@ impl<O: Observer> Watch for ObservedBody<O> {
             call.grpc_status = grpc_status(trailers);
         }
         let so_far = mem::replace(&mut self.so_far, SoFar::Success);
+        if let (Some(call), End::Dropped, SoFar::Success) = (&mut self.telling.0, &end, &so_far) {
+            call.is_unread = true;
+        }
         self.telling.end(so_far.end(end));
     }
 }
