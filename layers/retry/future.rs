@@ -133,19 +133,12 @@ where
                         ready!(again.body.poll_back(cx));
                         again.service.poll_ready(cx)
                     }));
-                    let request = match paused {
-                        Paused::Ready => this.request.next(),
+                    let call = match paused {
+                        Paused::Ready => this.request.start(|| drop(pause.as_mut().take())),
                         Paused::Ended(why) => Err(why),
                     };
-                    match request {
-                        Ok(request) => {
-                            // What was at hand may hold a place that the next one wants.
-                            drop(pause.as_mut().take());
-                            let Some(call) = this.request.start(request) else {
-                                return Poll::Pending;
-                            };
-                            this.state.set(State::Calling(call));
-                        }
+                    match call {
+                        Ok(call) => this.state.set(State::Calling(call)),
                         Err(why) => {
                             let output = pause.as_mut().take();
                             this.state.set(State::Done);
@@ -220,9 +213,13 @@ where
         bounds.plan(&known, || self.paid.by.may(why, clock::now()))
     }
 
-    /// The request of the next attempt, which is paid for; or why there is none.
-    fn next(&mut self) -> Result<Request<Replay<B>>, Kept> {
-        let Some(Again { head, body, .. }) = &self.again else {
+    /// Starts the next attempt, or says why there is none. Once it is paid for, what is at hand is let go: it may hold a place that this one
+    /// wants.
+    fn start<F>(&mut self, let_go: impl FnOnce()) -> Result<F, Kept>
+    where
+        S: Service<Request<Replay<B>>, Future = F>,
+    {
+        let Some(Again { service, head, body }) = &mut self.again else {
             return Err(Kept::Verdict);
         };
         if Work::current().check().is_err() {
@@ -247,21 +244,13 @@ where
         }
         let mut request = Request::from_parts(head.clone(), body);
         marks::write_attempt(request.headers_mut(), &self.protocol, self.attempt);
-        Ok(request)
-    }
-
-    /// Starts the next attempt.
-    fn start<F>(&mut self, request: Request<Replay<B>>) -> Option<F>
-    where
-        S: Service<Request<Replay<B>>, Future = F>,
-    {
-        let again = self.again.as_mut()?;
+        let_go();
         let scope = Scope::begin_attempt(self.attempt);
         let counted = self.paid.by.counted();
-        let call = again.service.call(request);
+        let call = service.call(request);
         drop(counted);
         self.scope = Some(scope.release());
-        Some(call)
+        Ok(call)
     }
 
     /// What the caller gets.
